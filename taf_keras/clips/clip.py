@@ -47,7 +47,9 @@ class Clip:
         if any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
             raise UserError(f"clip {self.name}: frame numbers must ascend without repeats, got {numbers}")
         if self.key_number not in numbers:
-            raise UserError(f"clip {self.name}: key frame {self.key_number} is not one of its frames {numbers}")
+            raise UserError(
+                f"clip {self.name}: key frame {self.key_number} is not one of its frames {numbers}"
+            )
 
     @property
     def key_frame(self) -> Frame:

@@ -1,0 +1,327 @@
+"""Every setting of a run, as frozen dataclasses. No TensorFlow here: `--help` and the checks stay fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+
+from taf_keras.errors import UserError
+
+METHODS = ("taf", "baseline", "slow")
+CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
+CONTRAST_ON = ("probabilities", "logits")
+DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
+STRATEGIES = ("auto", "single", "mirrored")
+DATASETS = ("synthetic", "camvid", "cityscapes")
+SPLITS = ("train", "val", "test")
+BACKBONES = ("resnet50", "mobilenetv2")
+KERAS_CV_PREFIX = "keras_cv:"
+
+# The branches Φ_1 … Φ_m of each model, slowest first (Section 2.3), and the paper's change rates
+# c_1 … c_m per frame (Section 5.3).
+BRANCHES = {
+    "fcn8s": ("stride32", "stride16", "stride8"),
+    "deeplabv3plus": ("image_pool", "atrous18", "atrous12", "atrous6", "conv1x1"),
+}
+CHANGE_RATES = {
+    "fcn8s": (1e-4, math.inf, math.inf),
+    "deeplabv3plus": (1e-6, 1e-6, 1e-4, 1e-3, 1e-2),
+}
+OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises UserError(message) unless `condition` holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def require_one_of(name: str, value, allowed) -> None:
+    """Raises a UserError that names the setting, its value and what is allowed."""
+    require(value in allowed, f"--{name}={value}: allowed are {', '.join(map(str, allowed))}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips, at which size, and how training examples are drawn from them.
+
+    Attributes:
+        dataset: one of DATASETS.
+        data_dir: folder of the data set; for `synthetic` the cache folder (None: the user's cache).
+        subset: share of the training clips to keep, (0, 1].
+        label_fraction: share of the training labels to keep, (0, 1]; frames stay as partners.
+        labels: `key` uses the key frames' labels; `all` makes a key frame of every labelled frame
+            (the upper bound that no method with fewer labels should pass).
+        image_size: (height, width) to which frames are resized, px; None keeps the files' size.
+        crop_size: (height, width) of training crops, px; None takes the image size.
+        temporal_context: n_h, largest |offset| of a partner, frames of the source video.
+        min_scale, max_scale: range of the random scale.
+        flip: random horizontal flips.
+        scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
+        eval_split: split of metrics.json; `auto` is test where the data set has one, else val.
+    """
+
+    dataset: str = "synthetic"
+    data_dir: str | None = None
+    subset: float = 1.0
+    label_fraction: float = 1.0
+    labels: str = "key"
+    image_size: tuple[int, int] | None = None
+    crop_size: tuple[int, int] | None = None
+    temporal_context: int = 15
+    min_scale: float = 0.5
+    max_scale: float = 2.0
+    flip: bool = True
+    scene_seed: int = 0
+    train_clips: int = 32
+    val_clips: int = 40
+    test_clips: int = 100
+    eval_split: str = "auto"
+
+    def __post_init__(self):
+        require_one_of("dataset", self.dataset, DATASETS)
+        require_one_of("labels", self.labels, ("key", "all"))
+        require_one_of("eval_split", self.eval_split, ("auto", *SPLITS))
+        require(0 < self.subset <= 1, f"--subset={self.subset}: must be in (0, 1]")
+        require(0 < self.label_fraction <= 1, f"--label_fraction={self.label_fraction}: must be in (0, 1]")
+        require(
+            self.temporal_context >= 0,
+            f"--temporal_context={self.temporal_context}: must be 0 or more frames",
+        )
+        require(
+            0 < self.min_scale <= self.max_scale,
+            f"--min_scale={self.min_scale} --max_scale={self.max_scale}: need 0 < min_scale <= max_scale",
+        )
+        require(
+            self.dataset == "synthetic" or self.data_dir is not None,
+            f"--dataset={self.dataset} needs --data_dir, the folder that holds it",
+        )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        model: key of BRANCHES.
+        backbone: one of BACKBONES, or `keras_cv:NAME`.
+        backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
+        output_stride: image px per px of the last backbone stage; None takes the model's default (32 or 16).
+        backbone_width: MobileNetV2's width multiplier alpha.
+        head_channels: channels of DeepLabV3+'s ASPP branches and decoder (256 in the paper).
+        batch_norm_momentum: share of the old moving statistics kept per step.
+    """
+
+    model: str = "deeplabv3plus"
+    backbone: str = "mobilenetv2"
+    backbone_weights: str = "random"
+    output_stride: int | None = None
+    backbone_width: float = 1.0
+    head_channels: int = 256
+    batch_norm_momentum: float = 0.9
+
+    def __post_init__(self):
+        require_one_of("model", self.model, BRANCHES)
+        require(
+            self.backbone in BACKBONES or self.backbone.startswith(KERAS_CV_PREFIX),
+            f"--backbone={self.backbone}: allowed are {', '.join(BACKBONES)} and {KERAS_CV_PREFIX}NAME",
+        )
+        strides = OUTPUT_STRIDES[self.model]
+        if self.backbone.startswith(KERAS_CV_PREFIX):
+            strides = (32,)  # their stages cannot be dilated
+        if self.output_stride is None:
+            object.__setattr__(self, "output_stride", 16 if 16 in strides else 32)
+        require(
+            self.output_stride in strides,
+            f"--output_stride={self.output_stride}: {self.model} on {self.backbone} allows "
+            f"{', '.join(map(str, strides))}",
+        )
+        require(self.head_channels >= 1, f"--head_channels={self.head_channels}: must be 1 or more")
+        require(0 < self.backbone_width <= 2, f"--backbone_width={self.backbone_width}: must be in (0, 2]")
+        require(
+            self.backbone_width == 1 or self.backbone == "mobilenetv2",
+            f"--backbone_width={self.backbone_width}: only mobilenetv2 has a width multiplier",
+        )
+        require(
+            0 <= self.batch_norm_momentum < 1,
+            f"--batch_norm_momentum={self.batch_norm_momentum}: must be in [0, 1)",
+        )
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        return BRANCHES[self.model]
+
+
+@dataclass(frozen=True)
+class TAFConfig:
+    """The objective (Eq. 6).
+
+    Attributes:
+        method: `taf`; `baseline`, key frames only; `slow`, every c_i = 0 (slow feature learning).
+        weight: λ, 0 or more.
+        change_rates: c_1 … c_m, change of the mean absolute difference of probabilities per frame,
+            ascending order is usual but not required, `inf` leaves a branch free; None takes the paper's.
+        contrastive_loss: the distance δ (5.5).
+        contrast_on: what δ compares; `logits` is degenerate and kept to show it (5.5).
+        relative: measure c_i against the input's own L1 change instead of against |n| (5.4).
+    """
+
+    method: str = "taf"
+    weight: float = 1.0
+    change_rates: tuple[float, ...] | None = None
+    contrastive_loss: str = "l1"
+    contrast_on: str = "probabilities"
+    relative: bool = False
+
+    def __post_init__(self):
+        require_one_of("method", self.method, METHODS)
+        require_one_of("contrastive_loss", self.contrastive_loss, CONTRASTIVE_LOSSES)
+        require_one_of("contrast_on", self.contrast_on, CONTRAST_ON)
+        require(0 <= self.weight < math.inf, f"--taf_weight={self.weight}: must be finite and 0 or more")
+        require(
+            self.contrast_on == "probabilities" or self.contrastive_loss != "symmetric_cross_entropy",
+            "--contrastive_loss=symmetric_cross_entropy needs --contrast_on=probabilities",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation (Section 5.2). `batch_size` counts images over all replicas, partners included."""
+
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    lr_power: float = 0.9
+    warmup_steps: int = 0
+    seed: int = 0
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        require_one_of("dtype", self.dtype, DTYPES)
+        for name in ("epochs", "batch_size"):
+            require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
+        for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
+            require(getattr(self, name) >= 0, f"--{name}={getattr(self, name)}: must be 0 or more")
+        require(
+            0 < self.learning_rate < math.inf,
+            f"--learning_rate={self.learning_rate}: must be positive and finite",
+        )
+        require(0 <= self.momentum < 1, f"--momentum={self.momentum}: must be in [0, 1)")
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """Where and how a run executes; nothing here changes its result."""
+
+    model_dir: str = "runs/default"
+    strategy: str = "auto"
+    replicas: int | None = None
+    reader_threads: int = 2
+    log_every: int = 10
+    validations: int = 10
+
+    def __post_init__(self):
+        require_one_of("strategy", self.strategy, STRATEGIES)
+        require(self.replicas is None or self.replicas >= 1, f"--replicas={self.replicas}: must be 1 or more")
+        require(self.reader_threads >= 1, f"--reader_threads={self.reader_threads}: must be 1 or more")
+        require(self.log_every >= 1, f"--log_every={self.log_every}: must be 1 or more steps")
+        require(self.validations >= 0, f"--validations={self.validations}: must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run. Checks that need more than one group are here."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    taf: TAFConfig = field(default_factory=TAFConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self):
+        self._check_change_rates()
+        if self.uses_partners:
+            require(
+                self.training.batch_size % 2 == 0,
+                f"--batch_size={self.training.batch_size}: --method={self.taf.method} needs an even number, "
+                "half key frames and half partners",
+            )
+        if self.data.crop_size is not None:
+            check_crop_size(self.data.crop_size, self.data.image_size, self.model.output_stride)
+
+    def _check_change_rates(self):
+        rates, branches = self.change_rates, self.model.branches
+        text = ",".join(f"{rate:g}" for rate in rates)
+        require(
+            len(rates) == len(branches),
+            f"--change_rates={text}: {self.model.model} has {len(branches)} branches "
+            f"({', '.join(branches)}), so it needs {len(branches)} numbers, not {len(rates)}",
+        )
+        require(
+            all(rate >= 0 for rate in rates),  # also refuses nan
+            f"--change_rates={text}: each must be 0 or more; inf leaves a branch free",
+        )
+
+    @property
+    def change_rates(self) -> tuple[float, ...]:
+        """c_1 … c_m in force: zeros for `slow`, the paper's unless they are given."""
+        if self.taf.method == "slow":
+            return (0.0,) * len(self.model.branches)
+        return self.taf.change_rates if self.taf.change_rates is not None else CHANGE_RATES[self.model.model]
+
+    @property
+    def swap_branches(self) -> tuple[int, ...]:
+        """Indices of the branches that may be drawn: those with a finite c_i (R+ is 0 for the others)."""
+        return tuple(i for i, rate in enumerate(self.change_rates) if math.isfinite(rate))
+
+    @property
+    def uses_partners(self) -> bool:
+        return self.taf.method != "baseline"
+
+    @property
+    def key_frames_per_step(self) -> int:
+        """Half of a TAF batch are partners (Section 2.2)."""
+        return self.training.batch_size // (2 if self.uses_partners else 1)
+
+    def steps_per_epoch(self, key_frames: int) -> int:
+        """Steps of one pass over `key_frames`; the last batch is filled up from the epoch's beginning."""
+        return math.ceil(key_frames / self.key_frames_per_step)
+
+    def to_dict(self) -> dict:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Config:
+        """The inverse of `to_dict`. UserError names a group or setting that does not exist."""
+        groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
+        built = {}
+        for group, settings in values.items():
+            require(group in groups, f"config: unknown group {group!r}; allowed are {', '.join(groups)}")
+            known = {f.name for f in dataclasses.fields(groups[group])}
+            for name in settings:
+                require(name in known, f"config: unknown setting {group}.{name}")
+            built[group] = groups[group](**{k: _tuples(v) for k, v in settings.items()})
+        return cls(**built)
+
+
+def _tuples(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_crop_size(crop_size, image_size, output_stride: int) -> None:
+    """UserError unless the crop lies within the image and covers two cells of the coarsest features."""
+    text = "x".join(map(str, crop_size))
+    least = 2 * output_stride
+    require(
+        min(crop_size) >= least,
+        f"--crop_size={text}: each side needs at least {least} px, twice the output stride {output_stride}",
+    )
+    if image_size is not None:
+        require(
+            crop_size[0] <= image_size[0] and crop_size[1] <= image_size[1],
+            f"--crop_size={text}: must not exceed the image size {'x'.join(map(str, image_size))}",
+        )

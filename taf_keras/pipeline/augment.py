@@ -1,0 +1,88 @@
+"""Random scale, crop and flip as one geometric map, shared by both frames and the label of a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from taf_keras.clips.clip import VOID
+from taf_keras.pipeline.pairing import Draw
+
+PADDING_RGB = (124, 116, 104)  # the ImageNet mean: close to zero after every backbone's preprocessing
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where each pixel of a training crop comes from.
+
+    Attributes:
+        source: (top, left, bottom, right) of the part of the image that the crop shows, px, half open.
+        target: the same part's place in the crop before the flip, px; the rest of the crop is padding.
+        crop_size: (height, width), px.
+        flip: mirror left and right, after everything else.
+    """
+
+    source: tuple[int, int, int, int]
+    target: tuple[int, int, int, int]
+    crop_size: tuple[int, int]
+    flip: bool
+
+    @classmethod
+    def of(cls, draw: Draw, image_size: tuple[int, int], crop_size: tuple[int, int]) -> Geometry:
+        """Scales the image by `draw.scale` and takes a crop at the drawn position.
+
+        Where the scaled image is smaller than the crop, it lies at the drawn position inside the crop.
+        """
+        rows = _axis(image_size[0], crop_size[0], draw.scale, draw.crop_y)
+        columns = _axis(image_size[1], crop_size[1], draw.scale, draw.crop_x)
+        source, target = zip(rows, columns, strict=True)
+        return cls(
+            source=(source[0][0], source[1][0], source[0][1], source[1][1]),
+            target=(target[0][0], target[1][0], target[0][1], target[1][1]),
+            crop_size=tuple(crop_size),
+            flip=draw.flip,
+        )
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """uint8 RGB (height, width, 3) -> crop; padding has the mean colour."""
+        shrinks = (self.source[2] - self.source[0]) > (self.target[2] - self.target[0])
+        return self._warp(image, PADDING_RGB, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+    def label(self, label: np.ndarray) -> np.ndarray:
+        """uint8 train ids (height, width) -> crop by nearest neighbour; padding is void."""
+        return self._warp(label, VOID, cv2.INTER_NEAREST_EXACT)
+
+    def valid(self) -> np.ndarray:
+        """bool (height, width): True inside the real image, False in the padding."""
+        valid = np.zeros(self.crop_size, bool)
+        top, left, bottom, right = self.target
+        valid[top:bottom, left:right] = True
+        return np.ascontiguousarray(valid[:, ::-1]) if self.flip else valid
+
+    def _warp(self, pixels: np.ndarray, padding, interpolation: int) -> np.ndarray:
+        crop = np.empty((*self.crop_size, *pixels.shape[2:]), pixels.dtype)
+        crop[...] = padding
+        top, left, bottom, right = self.source
+        part = pixels[top:bottom, left:right]
+        top, left, bottom, right = self.target
+        crop[top:bottom, left:right] = cv2.resize(
+            part, (right - left, bottom - top), interpolation=interpolation
+        )
+        return np.ascontiguousarray(crop[:, ::-1]) if self.flip else crop
+
+
+def _axis(image: int, crop: int, scale: float, position: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    """One axis: ((source begin, end), (target begin, end)), px.
+
+    Only the part that the crop shows is resampled. Its borders are whole source pixels, so the
+    scale in force differs from the drawn one by less than one pixel over the crop.
+    """
+    scaled = max(1, round(image * scale))
+    if scaled <= crop:
+        begin = int(position * (crop - scaled + 1))
+        return (0, image), (begin, begin + scaled)
+    length = min(image, max(1, round(crop / scale)))
+    begin = int(position * (image - length + 1))
+    return (begin, begin + length), (0, crop)

@@ -1,0 +1,124 @@
+"""Clips to batches: the tf.data pipelines of training and evaluation."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from taf_keras.clips.clip import Split
+from taf_keras.config import Config
+from taf_keras.pipeline.augment import Geometry
+from taf_keras.pipeline.decode import read_image, read_label
+from taf_keras.pipeline.pairing import draw, locate
+
+# OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.
+cv2.setNumThreads(0)
+
+
+class TrainingExamples:
+    """The training set as a function of the position in the whole training's sequence.
+
+    Calling it returns a dict of arrays, the crop's height and width being h and w:
+        image: key frame, uint8 (h, w, 3).
+        label: train ids of the key frame, uint8 (h, w), VOID for void and padding.
+        valid: bool (h, w), False in the padding.
+    and where the method uses partners (Eq. 6):
+        partner: partner frame, uint8 (h, w, 3), the same crop.
+        offset_frames: n, int32.
+        key_branch, partner_branch: i1 and i2, int32.
+    """
+
+    def __init__(self, split: Split, config: Config):
+        self.clips = split.clips
+        self.config = config
+        self.lookup = split.classes.lookup()
+        batch = config.key_frames_per_step
+        self.per_epoch = config.steps_per_epoch(len(self.clips)) * batch
+
+    def __call__(self, position: int) -> dict[str, np.ndarray]:
+        data, seed = self.config.data, self.config.training.seed
+        epoch, example, repeat = locate(position, seed, len(self.clips), self.per_epoch)
+        clip = self.clips[example]
+        drawn = draw(
+            seed,
+            epoch,
+            example,
+            repeat,
+            clip,
+            data.temporal_context,
+            self.config.swap_branches,
+            (data.min_scale, data.max_scale),
+            data.flip,
+        )
+        image = read_image(clip.key_frame.image, data.image_size)
+        geometry = Geometry.of(drawn, image.shape[:2], data.crop_size or image.shape[:2])
+        arrays = {
+            "image": geometry.image(image),
+            "label": geometry.label(read_label(clip.key_frame.label, self.lookup, data.image_size)),
+            "valid": geometry.valid(),
+        }
+        if self.config.uses_partners:
+            partner = image
+            if drawn.offset_frames != 0:
+                partner = read_image(clip.at(drawn.offset_frames).image, data.image_size)
+            arrays |= {
+                "partner": geometry.image(partner),
+                "offset_frames": np.int32(drawn.offset_frames),
+                "key_branch": np.int32(drawn.key_branch),
+                "partner_branch": np.int32(drawn.partner_branch),
+            }
+        return arrays
+
+
+def training_batches(
+    split: Split, config: Config, first_step: int = 0, steps: int | None = None
+) -> tf.data.Dataset:
+    """Batches of the steps [first_step, steps), in order; `steps` None: the whole training.
+
+    The leading axis of every array has `config.key_frames_per_step` examples: the global batch.
+    """
+    examples = TrainingExamples(split, config)
+    batch = config.key_frames_per_step
+    if steps is None:
+        steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
+    positions = tf.data.Dataset.range(first_step * batch, steps * batch)
+    return _batched(positions, examples, batch, config.runtime.reader_threads, drop_remainder=True)
+
+
+def evaluation_batches(
+    split: Split, image_size: tuple[int, int] | None, batch_size: int = 8, reader_threads: int = 2
+) -> tf.data.Dataset:
+    """Key frames at full size without augmentation, in order.
+
+    Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width). All
+    images of the split must have one size; else use `batch_size=1`.
+    """
+    lookup = split.classes.lookup()
+
+    def example(index: int) -> dict[str, np.ndarray]:
+        frame = split.clips[index].key_frame
+        return {
+            "image": read_image(frame.image, image_size),
+            "label": read_label(frame.label, lookup, image_size),
+        }
+
+    positions = tf.data.Dataset.range(len(split.clips))
+    return _batched(positions, example, batch_size, reader_threads, drop_remainder=False)
+
+
+def _batched(positions, example, batch_size, reader_threads, drop_remainder) -> tf.data.Dataset:
+    first = example(int(next(iter(positions))))
+    types = [tf.as_dtype(value.dtype) for value in first.values()]
+
+    def load(position):
+        arrays = tf.numpy_function(lambda p: list(example(int(p)).values()), [position], types)
+        for array, value in zip(arrays, first.values(), strict=True):
+            array.set_shape(value.shape)
+        return dict(zip(first, arrays, strict=True))
+
+    return (
+        positions.map(load, num_parallel_calls=reader_threads, deterministic=True)
+        .batch(batch_size, drop_remainder=drop_remainder)
+        .prefetch(2)
+    )

@@ -1,0 +1,91 @@
+"""Which example a training step sees, and how it is drawn: pure functions of (seed, epoch, example).
+
+Nothing here keeps state, so the sequence is the same for any number of replicas, workers and reader
+threads, and can be taken up at any position after an interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from taf_keras.clips.clip import Clip
+
+# One stream of random numbers for each purpose, so that drawing more for one never shifts another.
+_ORDER, _AUGMENT, _PAIR = range(3)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random choices of one training example.
+
+    Attributes:
+        offset_frames: n, the partner's frame number minus the key frame's.
+        key_branch: i1, index of the branch that the key frame takes from the partner (Eq. 6).
+        partner_branch: i2, index of the branch that the partner takes from the key frame.
+        flip: mirror left and right.
+        scale: factor on the image's size.
+        crop_y, crop_x: position of the crop in its range, in [0, 1).
+    """
+
+    offset_frames: int
+    key_branch: int
+    partner_branch: int
+    flip: bool
+    scale: float
+    crop_y: float
+    crop_x: float
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
+    """A permutation of range(`examples`)."""
+    return np.random.default_rng([_ORDER, seed, epoch]).permutation(examples)
+
+
+def locate(position: int, seed: int, examples: int, examples_per_epoch: int) -> tuple[int, int, int]:
+    """Place of one example in the sequence of the whole training.
+
+    `examples_per_epoch` is `examples` rounded up to whole batches; the surplus repeats the beginning
+    of the epoch's order with draws of its own.
+
+    Returns: (epoch, example, repeat), repeat > 0 in the surplus.
+    """
+    epoch, index = divmod(position, examples_per_epoch)
+    repeat, index = divmod(index, examples)
+    return epoch, int(epoch_order(seed, epoch, examples)[index]), repeat
+
+
+def draw(
+    seed: int,
+    epoch: int,
+    example: int,
+    repeat: int,
+    clip: Clip,
+    temporal_context: int,
+    swap_branches: Sequence[int],
+    scale_range: tuple[float, float],
+    flip: bool,
+) -> Draw:
+    """Draws one example. n is uniform over the frames that exist in the window (Section 2.2).
+
+    i1 and i2 are independent and uniform over `swap_branches`; 0 where that is empty, and then unused.
+    The two streams do not touch: a baseline and a TAF run of one seed see the same crops.
+    """
+    augment = np.random.default_rng([_AUGMENT, seed, epoch, example, repeat])
+    pair = np.random.default_rng([_PAIR, seed, epoch, example, repeat])
+    offsets = clip.offsets(temporal_context)
+    n, i1, i2 = pair.random(3)
+    branches = swap_branches or (0,)
+    return Draw(
+        offset_frames=offsets[int(n * len(offsets))],
+        key_branch=branches[int(i1 * len(branches))],
+        partner_branch=branches[int(i2 * len(branches))],
+        flip=bool(augment.random() < 0.5) and flip,
+        scale=float(augment.uniform(*scale_range)),
+        crop_y=float(augment.random()),
+        crop_x=float(augment.random()),
+    )

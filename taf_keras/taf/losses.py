@@ -1,0 +1,88 @@
+"""The losses of Eq. 6, each a pure function with one value per example, in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from taf_keras.clips.clip import VOID
+
+
+def masked_mean(values, mask):
+    """Mean of `values` (batch, height, width) where `mask` is set, per example; 0 where it is nowhere."""
+    mask = ops.cast(mask, values.dtype)
+    total = ops.sum(values * mask, axis=(1, 2))
+    count = ops.sum(mask, axis=(1, 2))
+    return total / ops.maximum(count, 1)
+
+
+def cross_entropy(logits, labels):
+    """Mean cross entropy over the labelled pixels of each example.
+
+    Args:
+        logits: float (batch, height, width, classes).
+        labels: integer train ids (batch, height, width); VOID pixels, which include padding, do not count.
+    Returns: float32 (batch,); 0 for an example without a labelled pixel.
+    """
+    logits, labels = ops.cast(logits, "float32"), ops.cast(labels, "int32")
+    counts = labels != VOID
+    log_probabilities = ops.log_softmax(logits, axis=-1)
+    ids = ops.where(counts, labels, 0)
+    picked = ops.take_along_axis(log_probabilities, ids[..., None], axis=-1)[..., 0]
+    return masked_mean(-picked, counts)
+
+
+def difference(logits_a, logits_b, valid, kind: str = "l1", on: str = "probabilities"):
+    """δ (Eq. 3): how far two predictions of the same pixels lie apart.
+
+    Args:
+        logits_a, logits_b: float (batch, height, width, classes).
+        valid: bool (batch, height, width), False in the padding.
+        kind: `l1`, mean absolute difference; `l2`, mean squared difference; `symmetric_cross_entropy`,
+            H(a, b) + H(b, a) − H(a) − H(b) over two, the cross entropies less their floor, so that
+            equal predictions have distance 0 as the hinge needs (5.5).
+        on: `probabilities` (softmax first) or `logits`.
+    Returns: float32 (batch,), the mean over valid pixels and classes.
+    """
+    a, b = ops.cast(logits_a, "float32"), ops.cast(logits_b, "float32")
+    if kind == "symmetric_cross_entropy":
+        p, q = ops.softmax(a, axis=-1), ops.softmax(b, axis=-1)
+        log_ratio = ops.log_softmax(a, axis=-1) - ops.log_softmax(b, axis=-1)
+        per_class = 0.5 * (p - q) * log_ratio
+    else:
+        if on == "probabilities":
+            a, b = ops.softmax(a, axis=-1), ops.softmax(b, axis=-1)
+        per_class = ops.abs(a - b) if kind == "l1" else ops.square(a - b)
+    return masked_mean(ops.mean(per_class, axis=-1), valid)
+
+
+def slack(change_rates: Sequence[float], drawn, change):
+    """|Δ|·c_i for the drawn branch of each example (Eq. 4).
+
+    Args:
+        change_rates: c_1 … c_m; an infinite one gives an infinite slack, also where `change` is 0.
+        drawn: int (batch,), index of the branch.
+        change: float32 (batch,): |n| in frames, or the input's own change (5.4).
+    """
+    finite = np.array([c if math.isfinite(c) else 0.0 for c in change_rates], np.float32)
+    infinite = np.array([math.isinf(c) for c in change_rates])
+    limit = ops.take(ops.convert_to_tensor(finite), drawn) * change
+    # inf · 0 would be NaN, so infinite rates never enter a product.
+    return ops.where(ops.take(ops.convert_to_tensor(infinite), drawn), math.inf, limit)
+
+
+def hinge(delta, limit):
+    """R+ = max(0, δ − |Δ|·c_i) (Eq. 4)."""
+    return ops.relu(delta - limit)
+
+
+def input_change(images_a, images_b, valid):
+    """The input's own L1 change (5.4): mean absolute difference of RGB in [0, 1] over valid pixels.
+
+    Args: images (batch, height, width, 3) in [0, 255]. Returns: float32 (batch,).
+    """
+    a, b = ops.cast(images_a, "float32") / 255, ops.cast(images_b, "float32") / 255
+    return masked_mean(ops.mean(ops.abs(a - b), axis=-1), valid)

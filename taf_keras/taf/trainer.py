@@ -1,0 +1,145 @@
+"""The training objective of Eq. 6 as a `keras.Model` with its own `train_step`."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from taf_keras.config import Config
+from taf_keras.models.layers import resize
+from taf_keras.taf import losses
+from taf_keras.taf.swap import swap_branches
+
+
+class BranchStatistics(keras.metrics.Metric):
+    """Mean δ of each branch and the share of examples whose δ exceeds the slack.
+
+    `result()` is {"delta/<branch>": …, "over_slack/<branch>": …}; 0 for a branch that was not drawn.
+    """
+
+    def __init__(self, branches, name="branch_statistics", **kwargs):
+        super().__init__(name=name, dtype="float32", **kwargs)
+        self.branches = tuple(branches)
+        shape = (len(self.branches),)
+        self.delta_sum = self.add_variable(shape, initializer="zeros", name="delta_sum")
+        self.over_sum = self.add_variable(shape, initializer="zeros", name="over_sum")
+        self.count = self.add_variable(shape, initializer="zeros", name="count")
+
+    def update_state(self, delta, limit, drawn):
+        """Adds float (batch,) δ and slack of int (batch,) drawn branches."""
+        one_hot = ops.one_hot(drawn, len(self.branches), dtype="float32")  # (batch, m)
+        self.delta_sum.assign_add(ops.matmul(delta, one_hot))
+        self.over_sum.assign_add(ops.matmul(ops.cast(delta > limit, "float32"), one_hot))
+        self.count.assign_add(ops.sum(one_hot, axis=0))
+
+    def result(self):
+        count = ops.maximum(self.count, 1)
+        values = {}
+        for i, branch in enumerate(self.branches):
+            values[f"delta/{branch}"] = self.delta_sum[i] / count[i]
+            values[f"over_slack/{branch}"] = self.over_sum[i] / count[i]
+        return values
+
+
+class TAFTrainer(keras.Model):
+    """Trains a model of `taf_keras.models.build_model` with Eq. 6.
+
+    Batches are dicts as `taf_keras.pipeline.batches.training_batches` yields them.
+
+    Args:
+        network: the single-frame model; its parts encoder, projection and head are used.
+        config: the run's settings; `baseline`, or c_i = inf for every branch, leaves the swap out.
+        confusion: metric of `test_step`, updated with (labels, predicted ids); its result is a dict.
+        replicas: number of replicas that share a global batch. Gradients are summed over them,
+            so that each one's mean loss is divided by it.
+    """
+
+    def __init__(
+        self, network: keras.Model, config: Config, confusion: keras.metrics.Metric, replicas: int = 1
+    ):
+        super().__init__(name="taf_trainer")
+        self.network = network
+        self.config = config
+        self.replicas = replicas
+        self.branches = config.model.branches
+        self.swaps = config.uses_partners and bool(config.swap_branches)
+        self.train_metrics = [keras.metrics.Mean(name=n) for n in ("loss", "cross_entropy", "taf")]
+        self.branch_statistics = BranchStatistics(self.branches) if self.swaps else None
+        self.confusion = confusion
+
+    def call(self, images, training=False):
+        """RGB (batch, height, width, 3) -> float32 logits at the same size."""
+        return self.network(ops.cast(images, "float32"), training=training)
+
+    def objective(self, batch, training=True):
+        """The terms of Eq. 6, each float32 (batch,), one value per key frame, and the drawn branches.
+
+        Returns: dict with `cross_entropy` and, where branches are swapped, `taf` (R+ of the key frame
+            plus R+ of its partner), and for both frames of each pair, key frames first,
+            `delta`, `slack` and `drawn` (2·batch,).
+        """
+        pairs = "partner" in batch
+        frames = batch["image"]
+        if pairs:
+            frames = ops.concatenate([frames, batch["partner"]], axis=0)
+        frames = ops.cast(frames, "float32")
+        encoder, projection, head = map(self.network.get_layer, ("encoder", "projection", "head"))
+        terms = projection(encoder(frames, training=training), training=training)
+        if self.swaps:
+            drawn = ops.concatenate([batch["key_branch"], batch["partner_branch"]], axis=0)
+            swapped = swap_branches(terms, self.branches, drawn)
+            # One call for both passes: they share the batch norm statistics, hence differ by the swap alone.
+            terms = {name: ops.concatenate([terms[name], swapped[name]], axis=0) for name in terms}
+        logits = resize(head(terms, training=training), ops.shape(frames)[1:3])
+
+        key_frames = ops.shape(batch["image"])[0]
+        values = {"cross_entropy": losses.cross_entropy(logits[:key_frames], batch["label"])}
+        if self.swaps:
+            original, swapped = ops.split(logits, 2, axis=0)
+            values |= self._taf_terms(batch, original, swapped, drawn)
+        return values
+
+    def _taf_terms(self, batch, original, swapped, drawn):
+        taf = self.config.taf
+        valid = ops.concatenate([batch["valid"]] * 2, axis=0)  # one crop for both frames of a pair
+        delta = losses.difference(original, swapped, valid, taf.contrastive_loss, taf.contrast_on)
+        if taf.relative:
+            change = losses.input_change(batch["image"], batch["partner"], batch["valid"])
+        else:
+            change = ops.cast(ops.abs(batch["offset_frames"]), "float32")
+        limit = losses.slack(self.config.change_rates, drawn, ops.concatenate([change] * 2, axis=0))
+        key, partner = ops.split(losses.hinge(delta, limit), 2, axis=0)
+        return {"taf": key + partner, "delta": delta, "slack": limit, "drawn": drawn}
+
+    def total(self, values):
+        """Eq. 6 for each key frame, float32 (batch,)."""
+        if not self.swaps:
+            return values["cross_entropy"]
+        return values["cross_entropy"] + self.config.taf.weight * values["taf"]
+
+    def train_step(self, batch):
+        with tf.GradientTape() as tape:
+            values = self.objective(batch)
+            per_example = self.total(values)
+            # The mean over the global batch: this replica's mean, over the number of replicas.
+            loss = ops.mean(per_example) / self.replicas
+            scaled = self.optimizer.scale_loss(loss)  # float16 only
+        variables = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+
+        taf = values.get("taf", ops.zeros_like(per_example))
+        for metric, value in zip(
+            self.train_metrics, (per_example, values["cross_entropy"], taf), strict=True
+        ):
+            metric.update_state(value)
+        results = {metric.name: metric.result() for metric in self.train_metrics}
+        if self.swaps:
+            self.branch_statistics.update_state(values["delta"], values["slack"], values["drawn"])
+            results |= self.branch_statistics.result()
+        return results
+
+    def test_step(self, batch):
+        logits = self(batch["image"], training=False)
+        self.confusion.update_state(batch["label"], ops.argmax(logits, axis=-1))
+        return self.confusion.result()

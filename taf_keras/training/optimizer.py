@@ -1,0 +1,68 @@
+"""SGD as the paper's implementation understands it (supplement 5.2)."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from taf_keras.config import TrainingConfig
+
+
+@keras.saving.register_keras_serializable("taf_keras")
+class CoupledSGD(keras.optimizers.SGD):
+    """SGD with Nesterov momentum whose weight decay is coupled L2: g + decay·w goes through the momentum.
+
+    The `weight_decay` of Keras is decoupled: it multiplies the weights by 1 − lr·decay beside the
+    momentum, which at momentum 0.9 decays ten times less.
+
+    Args:
+        l2: the factor of w in the gradient; every trainable variable decays, as in PyTorch.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, l2=0.0, name="coupled_sgd", **kwargs):
+        kwargs.pop("nesterov", None)
+        super().__init__(learning_rate, momentum=momentum, nesterov=momentum > 0, name=name, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        # Here gradients are already summed over replicas, so the decay is added once.
+        gradient = ops.add(gradient, ops.multiply(ops.cast(self.l2, variable.dtype), variable))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return super().get_config() | {"l2": self.l2}
+
+
+@keras.saving.register_keras_serializable("taf_keras")
+class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """initial·(1 − step/steps)^power, to 0 at the end, after a linear warm-up of `warmup_steps`.
+
+    The warm-up multiplies the decay by (step + 1)/warmup_steps and is off in the paper's recipes.
+    """
+
+    def __init__(self, initial: float, steps: int, power: float = 0.9, warmup_steps: int = 0):
+        self.initial, self.steps, self.power, self.warmup_steps = initial, steps, power, warmup_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.initial * ops.power(1 - ops.minimum(step, self.steps) / self.steps, self.power)
+        if self.warmup_steps:
+            rate *= ops.minimum(1.0, (step + 1) / self.warmup_steps)
+        return rate
+
+    def get_config(self):
+        return {
+            "initial": self.initial,
+            "steps": self.steps,
+            "power": self.power,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a training of `steps` steps; with dynamic loss scaling for float16."""
+    schedule = PolynomialDecay(config.learning_rate, steps, config.lr_power, config.warmup_steps)
+    optimizer = CoupledSGD(schedule, momentum=config.momentum, l2=config.weight_decay)
+    if config.dtype == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
