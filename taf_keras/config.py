@@ -59,6 +59,7 @@ class DataConfig:
         temporal_context: n_h, largest |offset| of a partner, frames of the source video.
         min_scale, max_scale: range of the random scale.
         flip: random horizontal flips.
+        subset_seed: seed of `subset` and `label_fraction`; not the run's, so that all seeds share the data.
         scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
         eval_split: split of metrics.json; `auto` is test where the data set has one, else val.
     """
@@ -74,6 +75,7 @@ class DataConfig:
     min_scale: float = 0.5
     max_scale: float = 2.0
     flip: bool = True
+    subset_seed: int = 0
     scene_seed: int = 0
     train_clips: int = 32
     val_clips: int = 40

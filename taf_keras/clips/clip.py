@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Clip:
 
     def __post_init__(self):
         numbers = [frame.number for frame in self.frames]
-        if any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(numbers)):
             raise UserError(f"clip {self.name}: frame numbers must ascend without repeats, got {numbers}")
         if self.key_number not in numbers:
             raise UserError(

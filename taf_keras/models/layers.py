@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 
@@ -25,7 +26,8 @@ class ResizeLike(layers.Layer):
 
 def resize(features, size):
     """(batch, h, w, channels) -> (batch, *size, channels), bilinear, pixel centres aligned."""
-    return ops.image.resize(features, size, interpolation="bilinear")
+    # keras.ops.image.resize refuses sizes that are known only when the graph runs, as in the export.
+    return ops.cast(tf.image.resize(features, size, method="bilinear"), features.dtype)
 
 
 def batch_norm(momentum: float, name: str):

@@ -1,0 +1,82 @@
+"""Evaluation of a single-frame model on a split: the numbers of metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from taf_keras.clips.clip import VOID, Split
+from taf_keras.evaluation.confusion import summarise
+from taf_keras.pipeline.batches import evaluation_batches
+
+Predict = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (b, h, w, 3) -> train ids (b, h, w)
+
+
+def network_predictor(network: keras.Model) -> Predict:
+    """Predicts with a model of `build_model`."""
+
+    @tf.function(reduce_retracing=True)
+    def predict(images):
+        logits = network(tf.cast(images, tf.float32), training=False)
+        return tf.argmax(logits, axis=-1, output_type=tf.int32)
+
+    return lambda images: predict(images).numpy()
+
+
+def evaluate_split(
+    predict: Predict, split: Split, image_size, reader_threads: int = 2, on_progress=None
+) -> tuple[dict, np.ndarray]:
+    """Confusion matrices of every key frame of the split, at full size without augmentation.
+
+    Args:
+        on_progress: called as on_progress(frames done, frames in all).
+    Returns: the metrics of the whole split (see `metrics`), and int64 confusion matrices
+        (frames, classes, classes) with the truth in rows.
+    """
+    matrices = []
+    for batch in evaluation_batches(split, image_size, reader_threads=reader_threads):
+        predictions = predict(batch["image"])
+        for label, prediction in zip(batch["label"].numpy(), predictions, strict=True):
+            matrices.append(confusion_matrix(label, prediction, len(split.classes)))
+        if on_progress:
+            on_progress(len(matrices), len(split.clips))
+    matrices = np.stack(matrices)
+    return metrics(matrices, split), matrices
+
+
+def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
+    """int64 (classes, classes) pixel counts, truth in rows; void pixels do not count."""
+    counts = label != VOID
+    cells = label[counts].astype(np.int64) * classes + prediction[counts]
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def metrics(matrices: np.ndarray, split: Split) -> dict:
+    """mIoU, pixel accuracy and per-class figures of the sum of `matrices`; shares in [0, 1].
+
+    mIoU is the mean over the classes that occur in truth or prediction; a class in neither is NaN.
+    """
+    values = summarise(matrices.sum(axis=0).astype(np.float64))
+    names = split.classes.names
+    return {
+        "split": split.name,
+        "frames": len(matrices),
+        "miou": float(values["miou"]),
+        "pixel_accuracy": float(values["pixel_accuracy"]),
+        "mean_class_accuracy": float(np.nanmean(values["per_class_accuracy"])),
+        "per_class_iou": dict(zip(names, map(float, values["per_class_iou"]), strict=True)),
+        "per_class_accuracy": dict(zip(names, map(float, values["per_class_accuracy"]), strict=True)),
+    }
+
+
+def describe(results: dict) -> str:
+    """The metrics as a few lines for the terminal, in percent."""
+    worst_first = sorted(results["per_class_iou"].items(), key=lambda item: (np.isnan(item[1]), item[1]))
+    classes = ", ".join(f"{name} {iou:.1%}" for name, iou in worst_first if not np.isnan(iou))
+    return (
+        f"mIoU {results['miou']:.2%}   pixel accuracy {results['pixel_accuracy']:.2%}   "
+        f"({results['frames']} frames of {results['split']})\nIoU per class: {classes}"
+    )

@@ -1,0 +1,94 @@
+"""The evaluation of a run from its folder: what `evaluate.py` calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from taf_keras.clips.check import check_split
+from taf_keras.clips.load import class_table, evaluation_split, load_split
+from taf_keras.config import Config
+from taf_keras.errors import UserError
+from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.evaluation.evaluate import Predict, describe, evaluate_split, network_predictor
+from taf_keras.evaluation.pictures import write_pictures
+from taf_keras.models.build import build_model
+from taf_keras.progress import Progress
+from taf_keras.storage.checkpoint import checkpoints, load
+from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.taf.trainer import TAFTrainer
+
+
+def evaluate(
+    model_dir: str,
+    split: str | None = None,
+    checkpoint: str | None = None,
+    saved_model: str | None = None,
+    output_dir: str | None = None,
+    data_dir: str | None = None,
+) -> dict:
+    """Evaluates a run, prints and writes its metrics and pictures.
+
+    Args:
+        model_dir: folder of a run.
+        split: `train`, `val` or `test`; None is the split of the run's own metrics.json.
+        checkpoint: a checkpoint file; None is the latest of the run.
+        saved_model: folder of an exported model to evaluate instead.
+        output_dir: None is model_dir/evaluation/<split>.
+        data_dir: where the data set lies now, if not where it lay in training.
+    Returns: the metrics (see `evaluate.metrics`).
+    Raises: UserError for a folder without a run, a missing split, or weights of another model.
+    """
+    run = ModelDir(model_dir)
+    config = run.read_config()
+    data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
+    if saved_model:
+        predict, source = saved_model_predictor(saved_model), saved_model
+    else:
+        path = Path(checkpoint) if checkpoint else _latest(run)
+        network = load_network(config, class_table(data).names, path)
+        predict, source = network_predictor(network), str(path)
+
+    with Progress("reading clips") as progress:
+        clips = load_split(data, split or evaluation_split(data), progress)
+        check_split(clips)
+    with Progress(f"evaluating {clips.name}") as progress:
+        results, matrices = evaluate_split(
+            predict, clips, data.image_size, config.runtime.reader_threads, progress
+        )
+
+    folder = Path(output_dir) if output_dir else run.path / "evaluation" / clips.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", results)
+    pictures = write_pictures(folder, predict, clips, matrices, data.image_size)
+    print(f"model   {source}")
+    print(describe(results))
+    print(f"wrote   {folder / 'metrics.json'}, {', '.join(path.name for path in pictures)}")
+    return results
+
+
+def load_network(config: Config, class_names, checkpoint: Path) -> keras.Model:
+    """The single-frame model of a run with the weights of one of its checkpoints."""
+    random = replace(config.model, backbone_weights="random")  # the checkpoint holds all weights
+    keras.config.set_dtype_policy(config.training.dtype)
+    network = build_model(random, len(class_names))
+    load(TAFTrainer(network, config, ConfusionMatrix(class_names)), checkpoint)
+    return network
+
+
+def saved_model_predictor(folder: str) -> Predict:
+    """Predicts with an exported model. Raises: UserError where `folder` holds none."""
+    if not (Path(folder) / "saved_model.pb").is_file():
+        raise UserError(f"--saved_model={folder}: holds no exported model (saved_model.pb)")
+    serve = tf.saved_model.load(folder).serve
+    return lambda images: serve(images)["labels"].numpy()
+
+
+def _latest(run: ModelDir) -> Path:
+    found = checkpoints(run.checkpoints)
+    if not found:
+        raise UserError(f"--model_dir={run.path}: holds no checkpoint yet")
+    return found[max(found)]

@@ -1,0 +1,54 @@
+"""The trained model as a SavedModel for single frames."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from taf_keras.clips.clip import ClassTable
+
+CLASSES_FILE = Path("assets.extra") / "classes.json"  # the folder that TensorFlow sets aside for such files
+
+
+def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> None:
+    """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
+
+    `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
+    returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
+    width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`.
+    `assets.extra/classes.json` holds the class names and colours.
+
+    The folder gets its name only when the export is complete.
+    """
+
+    @tf.function
+    def serve(images):
+        logits = network(tf.cast(images, tf.float32), training=False)
+        return {
+            "probabilities": tf.nn.softmax(logits),
+            "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
+        }
+
+    frames = {
+        dtype: serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
+        for dtype in (tf.uint8, tf.float32)
+    }
+    module = tf.Module()
+    module.network_variables = [variable.value for variable in network.variables]
+    module.serve = serve
+
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    signatures = {"serving_default": frames[tf.uint8], "serve_float32": frames[tf.float32]}
+    tf.saved_model.save(module, str(temporary), signatures=signatures)
+    (temporary / CLASSES_FILE).parent.mkdir(exist_ok=True)
+    (temporary / CLASSES_FILE).write_text(
+        json.dumps({"names": classes.names, "colours": classes.colours}, indent=2) + "\n"
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)

@@ -1,0 +1,103 @@
+"""The folder of a run: what lies where, and whose run it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from taf_keras.config import Config
+from taf_keras.errors import UserError
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
+
+
+class ModelDir:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: str):
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.history = self.path / "history.csv"
+        self.metrics = self.path / "metrics.json"
+        self.export = self.path / "export"
+        self.pictures = self.path / "pictures"
+
+    def check(self, config: Config) -> None:
+        """Looks whether the folder is free for this run, or already its own; writes nothing.
+
+        Settings of where and how the run executes (`runtime`) may differ; all others may not.
+
+        Raises: UserError for a folder that holds something else.
+        """
+        if self.config.is_file():
+            different = _differences(self.read_config().to_dict(), config.to_dict())
+            if different:
+                raise UserError(
+                    f"--model_dir={self.path}: holds another run ({'; '.join(different)}); "
+                    "choose another folder, or the same settings to resume that run"
+                )
+        elif self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--model_dir={self.path}: is a file, not a folder")
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise UserError(f"--model_dir={self.path}: is not empty and holds no config.json of a run")
+
+    def claim(self, config: Config) -> None:
+        """Makes the folder this run's by writing config.json, unless it is there already.
+
+        Raises: UserError for a folder that cannot be written.
+        """
+        if self.config.is_file():
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+            write_json(self.config, config.to_dict() | {"versions": versions})
+        except OSError as error:
+            raise UserError(f"--model_dir={self.path}: cannot be written: {error.strerror}") from None
+
+    def read_config(self) -> Config:
+        """The configuration of the run. Raises: UserError where there is none, or it is damaged."""
+        try:
+            settings = json.loads(self.config.read_text())
+            settings.pop("versions", None)
+            return Config.from_dict(settings)
+        except FileNotFoundError:
+            raise UserError(f"--model_dir={self.path}: holds no run: {self.config.name} is missing") from None
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.config}: damaged: {error}") from None
+
+    def read_metrics(self) -> dict:
+        return json.loads(self.metrics.read_text())
+
+
+def write_json(path: Path, values) -> None:
+    """Writes strict JSON (NaN becomes null) atomically: the file is the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+def _strict(value):
+    if isinstance(value, dict):
+        return {key: _strict(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return None if value != value else ("inf" if value > 0 else "-inf")
+    return value
+
+
+def _differences(old: dict, new: dict) -> list[str]:
+    """'group.setting=old, now new' for each setting that differs, `runtime` aside."""
+    return [
+        f"{group}.{name}={old[group].get(name)}, now {value}"
+        for group, settings in new.items()
+        if group != "runtime"
+        for name, value in settings.items()
+        if old[group].get(name) != value
+    ]

@@ -1,0 +1,110 @@
+"""What happens beside the steps: progress, logs, pictures, checkpoints, and the stop at a NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from taf_keras.clips.clip import Split
+from taf_keras.errors import UserError
+from taf_keras.evaluation.pictures import enlarged, predict_panel
+from taf_keras.progress import Progress
+from taf_keras.storage import checkpoint
+
+
+class StepLogs(keras.callbacks.Callback):
+    """Adds the images per second to every step's and epoch's logs. Goes first: the others write them."""
+
+    def __init__(self, images_per_step: int):
+        super().__init__()
+        self.images_per_step = images_per_step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began, self.steps = time.perf_counter(), 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        logs["images_per_second"] = self._rate()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["images_per_second"] = self._rate()
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+    def _rate(self) -> float:
+        return self.steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends training at the first loss that is not finite, before anything of it is saved."""
+
+    def __init__(self, checkpoints: Path, first_step: int):
+        super().__init__()
+        self.checkpoints, self.step = checkpoints, first_step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            saved = checkpoint.checkpoints(self.checkpoints)
+            last = (
+                f"the last good checkpoint is {saved[max(saved)]}" if saved else "no checkpoint was saved yet"
+            )
+            raise UserError(
+                f"training stopped: the loss is {loss} at step {self.step}; {last}. "
+                "A lower --learning_rate or a longer --warmup_steps usually helps"
+            )
+
+
+class ShowProgress(keras.callbacks.Callback):
+    """One line for the whole training: steps, time left, losses, last validation."""
+
+    def __init__(self, progress: Progress, first_step: int, steps: int):
+        super().__init__()
+        self.progress, self.step, self.steps, self.validation = progress, first_step, steps, ""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.progress(self.step, self.steps, f"loss {float(logs['loss']):.3f}{self.validation}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_miou" in logs:
+            self.validation = f"  val mIoU {float(logs['val_miou']):.1%}"
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves the whole state every `every` epochs and after the last one."""
+
+    def __init__(self, folder: Path, every: int, epochs: int, steps_per_epoch: int):
+        super().__init__()
+        self.folder, self.every, self.epochs = folder, every, epochs
+        self.steps_per_epoch = steps_per_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        done = epoch + 1
+        if done % self.every == 0 or done == self.epochs:
+            checkpoint.save(self.model, self.folder, done * self.steps_per_epoch)
+
+
+class WritePictures(keras.callbacks.Callback):
+    """Writes image, truth and prediction of a few validation frames to TensorBoard at each validation."""
+
+    def __init__(self, folder: Path, predict, split: Split, image_size, count: int = 3):
+        super().__init__()
+        self.writer = tf.summary.create_file_writer(str(folder))
+        self.predict, self.split, self.image_size = predict, split, image_size
+        stride = max(1, len(split.clips) // count)
+        self.indices = range(0, len(split.clips), stride)[:count]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_miou" not in logs:
+            return
+        with self.writer.as_default(step=epoch + 1):
+            for i in self.indices:
+                picture = predict_panel(self.predict, self.split, i, self.image_size)
+                name = f"image, truth, prediction/{self.split.clips[i].name}"
+                tf.summary.image(name, enlarged(picture)[None])
+        self.writer.flush()
