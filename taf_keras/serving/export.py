@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
 
-CLASSES_FILE = Path("assets.extra") / "classes.json"  # the folder that TensorFlow sets aside for such files
+CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this folder aside for such files
 
 
 def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> None:

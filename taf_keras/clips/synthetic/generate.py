@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -52,6 +53,12 @@ def make_clip(config: SyntheticConfig, split: str, index: int) -> tuple[np.ndarr
     return np.stack(images), np.stack(labels)
 
 
+def _can_spawn() -> bool:
+    """Whether a spawned process can import the running program: not where it came from standard input."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is None or os.path.exists(file)
+
+
 def _one_thread() -> None:
     cv2.setNumThreads(1)  # the pool already has one process per core
 
@@ -64,7 +71,7 @@ def make_clips(
     Args:
         config: what to generate.
         split: "train", "val" or "test".
-        processes: how many processes to use; None means one per core, or none for a few frames.
+        processes: how many processes to use; None means one per core, but only this one for a few frames.
 
     Yields:
         Images and labels of each clip, see `make_clip`.
@@ -75,7 +82,7 @@ def make_clips(
     count = config.clip_count(split)
     if processes is None:
         many = count * len(config.offsets(split)) >= _POOL_FROM_FRAMES
-        processes = (os.cpu_count() or 1) if many else 1
+        processes = (os.cpu_count() or 1) if many and _can_spawn() else 1
     processes = min(processes, count)
     make = functools.partial(make_clip, config, split)
     if processes == 1:

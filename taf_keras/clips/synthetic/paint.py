@@ -62,16 +62,7 @@ def haze_share(depth):
     return np.float32(255) * depth / (depth + np.float32(HALF_HAZE_M))
 
 
-def _paint_upright(
-    canvas: Canvas,
-    view: View,
-    part: Board | Wall,
-    span: slice,
-    right,
-    depth,
-    column_px_m,
-    shift_y: float = 0.0,
-):
+def _paint_upright(canvas: Canvas, view: View, part: Board | Wall, span: slice, right, depth, column_px_m):
     """Paints an upright surface, column by column.
 
     Args:
@@ -83,9 +74,9 @@ def _paint_upright(
         column_px_m: metres along the texture per pixel, (columns,) or one number.
     """
     texture, focal = part.texture, np.float32(view.focal)
-    nearest = float(depth.min())
-    top = min(view.v0 - view.focal * (part.y1 - view.y) / d for d in (nearest, float(depth.max())))
-    bottom = view.v0 - view.focal * (part.y0 - view.y) / nearest
+    ends = float(depth.min()), float(depth.max())
+    top = min(view.v0 - view.focal * (part.y1 - view.y) / end for end in ends)
+    bottom = max(view.v0 - view.focal * (part.y0 - view.y) / end for end in ends)
     first, last = np.searchsorted(canvas.rows, (top, bottom))
     if first >= last:
         return
@@ -137,5 +128,6 @@ def _paint_wall(canvas: Canvas, view: View, wall: Wall, x: float, z: float):
 
 
 def paint_part(canvas: Canvas, view: View, part: Board | Wall, x: float = 0.0, z: float = 0.0):
+    """Paints a part of something that stands at (x, z), in metres."""
     paint = _paint_board if isinstance(part, Board) else _paint_wall
     paint(canvas, view, part, x, z)
