@@ -1,0 +1,33 @@
+"""absl flags: one module per concern, each with a `define()`; only these and the scripts know absl."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from absl.flags import FLAGS, FlagValues
+
+from flags import data, model, runtime, taf, training
+from taf_keras.config import Config
+
+CONFIG_MODULES = (data, model, taf, training, runtime)
+
+# A flag has the name of its config field, but where that says too little on a command line.
+_FLAG_NAMES = {"taf.weight": "taf_weight", "taf.relative": "relative_change_rates"}
+
+
+def config_from_flags(flag_values: FlagValues = FLAGS) -> Config:
+    """The run that the parsed flags describe.
+
+    Raises: UserError that names the flag, its value and what is allowed.
+    """
+    groups = {}
+    for group in fields(Config):
+        names = [field.name for field in fields(group.default_factory)]
+        values = {name: flag_values[flag_name(group.name, name)].value for name in names}
+        groups[group.name] = group.default_factory(**values)
+    return Config(**groups)
+
+
+def flag_name(group: str, field: str) -> str:
+    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
+    return _FLAG_NAMES.get(f"{group}.{field}", field)

@@ -306,12 +306,15 @@ class Config:
             known = {f.name for f in dataclasses.fields(groups[group])}
             for name in settings:
                 require(name in known, f"config: unknown setting {group}.{name}")
-            built[group] = groups[group](**{k: _tuples(v) for k, v in settings.items()})
+            built[group] = groups[group](**{k: _from_json(v) for k, v in settings.items()})
         return cls(**built)
 
 
-def _tuples(value):
-    return tuple(value) if isinstance(value, list) else value
+def _from_json(value):
+    """JSON has neither tuples nor infinity; the latter is written as "inf"."""
+    if isinstance(value, list):
+        return tuple(map(_from_json, value))
+    return math.inf if value == "inf" else value
 
 
 def check_crop_size(crop_size, image_size, output_stride: int) -> None:

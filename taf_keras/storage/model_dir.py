@@ -68,7 +68,7 @@ class ModelDir:
             return Config.from_dict(settings)
         except FileNotFoundError:
             raise UserError(f"--model_dir={self.path}: holds no run: {self.config.name} is missing") from None
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        except (json.JSONDecodeError, TypeError, AttributeError, UserError) as error:
             raise UserError(f"{self.config}: damaged: {error}") from None
 
     def read_metrics(self) -> dict:

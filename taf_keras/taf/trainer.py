@@ -67,6 +67,7 @@ class TAFTrainer(keras.Model):
         self.train_metrics = [keras.metrics.Mean(name=n) for n in ("loss", "cross_entropy", "taf")]
         self.branch_statistics = BranchStatistics(self.branches) if self.swaps else None
         self.confusion = confusion
+        self.built = True  # its only weights are the network's
 
     def call(self, images, training=False):
         """RGB (batch, height, width, 3) -> float32 logits at the same size."""

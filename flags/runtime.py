@@ -1,0 +1,42 @@
+"""Where and how a run executes, without effect on its result: `RuntimeConfig`."""
+
+from absl import flags
+
+from flags.values import FlagDefiner
+from taf_keras.config import STRATEGIES, RuntimeConfig
+
+
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    flag = FlagDefiner(flag_values)
+    flag.text(
+        "model_dir", RuntimeConfig.model_dir, "Folder into which the run writes everything. Default: ours."
+    )
+    flag.choice(
+        "strategy",
+        RuntimeConfig.strategy,
+        STRATEGIES,
+        "single: one device; mirrored: MirroredStrategy over --replicas devices, with synchronised batch "
+        "norm; auto: mirrored where there are several GPUs. The paper: 4 GPUs (Section 5.2). Default: ours.",
+    )
+    flag.integer(
+        "replicas",
+        RuntimeConfig.replicas,
+        "Devices that share a step, 1 or more; more than one needs --strategy=mirrored. Without a GPU "
+        "the CPU is split, for trying it out.",
+        empty="all GPUs, or one device without a GPU",
+    )
+    flag.integer(
+        "reader_threads",
+        RuntimeConfig.reader_threads,
+        "Threads that read and augment examples, 1 or more. Default: ours.",
+    )
+    flag.integer(
+        "log_every",
+        RuntimeConfig.log_every,
+        "Steps between two TensorBoard points, 1 or more. Default: ours.",
+    )
+    flag.integer(
+        "validations",
+        RuntimeConfig.validations,
+        "Evaluations on the val split, spread evenly over the training, 0 or more. Default: ours.",
+    )

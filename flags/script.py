@@ -1,0 +1,89 @@
+"""The frame of `train.py` and `evaluate.py`: flags in, one line out for what the user can correct."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from taf_keras.errors import UserError
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run(main: Callable[[], None], *modules: ModuleType) -> None:
+    """Defines the flags of `modules`, parses the command line and calls `main`, which imports TensorFlow.
+
+    Bad input ends in one line `error: …` on stderr and exit code 2. Any other exception is a defect
+    and keeps its traceback.
+    """
+    for module in modules:
+        module.define()
+    # Before TensorFlow is imported: warnings and errors of its C++ part, but no notes.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app.run(lambda _: _call(main), flags_parser=lambda argv: _parse(argv, modules))
+
+
+def _parse(argv: list[str], modules: tuple[ModuleType, ...]) -> list[str]:
+    """Parses the command line; `app.run` calls it once absl's own flags are defined."""
+    flags.DEFINE_flag(_Help("help", "?", modules))
+    flags.DEFINE_flag(_Help("helpshort", None, modules))
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        _refuse(f"{error} (--help lists all flags)")
+    except UnicodeDecodeError:
+        _refuse(f"--flagfile: not a text file, in {' '.join(argv[1:])}")
+    except (flags.Error, ValueError) as error:  # ValueError: absl's answer to --noflip=3
+        _refuse(str(error).removeprefix("flag ").removeprefix("ERROR:: "))
+    if len(rest) > 1:
+        _refuse(
+            f"unexpected argument {rest[1]!r}: settings are written --name=value (--help lists all flags)"
+        )
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = logging.WARNING  # app.run would take INFO, for every library's notes
+    return rest
+
+
+def _call(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except UserError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(message: str) -> NoReturn:
+    print("error:", " ".join(message.splitlines()), file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+class _Help(flags.BooleanFlag):
+    """Shows the flags of all modules. absl's own shows those of the main script alone, and exits with 1."""
+
+    def __init__(self, name: str, short_name: str | None, modules: tuple[ModuleType, ...]):
+        super().__init__(name, False, "show this help", short_name, allow_override=True)
+        self._modules = modules
+
+    def parse(self, argument) -> None:
+        if self._parse(argument):
+            parts = [sys.modules["__main__"].__doc__.rstrip()]
+            parts += [flags.FLAGS.module_help(module) for module in self._modules]
+            parts += ["\nFlags of absl, such as --flagfile=PATH and --verbosity: --helpfull"]
+            _show("\n".join(parts))
+            sys.exit(0)
+
+
+def _show(text: str) -> None:
+    sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # --help | head; Python flushes once more at its end, which must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

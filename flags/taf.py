@@ -1,0 +1,49 @@
+"""Temporally-adaptive features learning, Eq. 6: `TAFConfig`."""
+
+from absl import flags
+
+from flags.values import FlagDefiner
+from taf_keras.config import CHANGE_RATES, CONTRAST_ON, CONTRASTIVE_LOSSES, METHODS, TAFConfig
+
+
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    flag = FlagDefiner(flag_values)
+    flag.choice(
+        "method",
+        TAFConfig.method,
+        METHODS,
+        "taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change rate 0. "
+        "Default: the paper's method.",
+    )
+    flag.number(
+        "taf_weight",
+        TAFConfig.weight,
+        "λ, weight of the TAF term in Eq. 6, finite and 0 or more. The paper: 0.5 or 1 (Table 2).",
+    )
+    rates = "; ".join(f"{model}: {','.join(map('{:g}'.format, c))}" for model, c in CHANGE_RATES.items())
+    flag.numbers(
+        "change_rates",
+        TAFConfig.change_rates,
+        "c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of the class "
+        "probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a branch "
+        "free (Eq. 4).",
+        empty=f"the paper's (Section 5.3), {rates}",
+    )
+    flag.choice(
+        "contrastive_loss",
+        TAFConfig.contrastive_loss,
+        CONTRASTIVE_LOSSES,
+        "Distance δ of Eq. 3. The paper: l1 (Section 5.5).",
+    )
+    flag.choice(
+        "contrast_on",
+        TAFConfig.contrast_on,
+        CONTRAST_ON,
+        "What δ compares. The paper: probabilities; logits degenerate and are kept to show it (Section 5.5).",
+    )
+    flag.boolean(
+        "relative_change_rates",
+        TAFConfig.relative,
+        "Measure change rates against the input's own mean absolute change instead of against the number "
+        "of frames (Section 5.4). The paper's results: no.",
+    )

@@ -1,0 +1,67 @@
+"""What several tests need: small trees of files, a tiny configuration, a tiny trained run."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import numpy as np
+import pytest
+
+CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
+
+
+@pytest.fixture
+def real_camvid() -> str:
+    """The folder of the real CamVid key frames; skips where it is absent."""
+    if not CAMVID.is_dir():
+        pytest.skip(f"the real CamVid key frames are not at {CAMVID}")
+    return str(CAMVID)
+
+
+def write_camvid(root: Path, splits: dict[str, list[str]], size=(48, 64), seed: int = 0) -> Path:
+    """Writes SegNet's layout with random pictures and label ids 0–11."""
+    rng = np.random.default_rng(seed)
+    for split, names in splits.items():
+        for folder in (root / split, root / f"{split}annot"):
+            folder.mkdir(parents=True)
+        for name in names:
+            cv2.imwrite(str(root / split / f"{name}.png"), rng.integers(0, 256, (*size, 3), np.uint8))
+            label = rng.integers(0, 12, (size[0] // 8, size[1] // 8), np.uint8).repeat(8, 0).repeat(8, 1)
+            cv2.imwrite(str(root / f"{split}annot" / f"{name}.png"), label)
+    return root
+
+
+@pytest.fixture
+def camvid(tmp_path) -> Path:
+    """Five training stills of two videos, 30 frames apart, and two validation stills."""
+    names = [f"0001TP_{number:06d}" for number in (6690, 6720, 6750)] + ["Seq05VD_f00000", "Seq05VD_f00030"]
+    return write_camvid(tmp_path / "camvid", {"train": names, "val": ["0016E5_07959", "0016E5_07961"]})
+
+
+def tiny_config(folder: Path, **groups):
+    """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch."""
+    from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TrainingConfig
+
+    settings = {
+        "data": {"data_dir": str(folder / "clips"), "image_size": (32, 48), "temporal_context": 3},
+        "model": {"backbone_width": 0.35, "head_channels": 8},
+        "training": {"epochs": 2, "batch_size": 4},
+        "runtime": {"model_dir": str(folder / "run"), "validations": 2, "log_every": 1},
+    }
+    settings["data"] |= {"train_clips": 4, "val_clips": 2, "test_clips": 3}
+    for group, values in groups.items():
+        settings[group] = settings.get(group, {}) | values
+    kinds = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "runtime": RuntimeConfig}
+    taf = {"taf": settings.pop("taf")} if "taf" in settings else {}
+    return Config(**{name: kinds[name](**values) for name, values in settings.items()}, **taf)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """(config, metrics) of a tiny run from beginning to end."""
+    from taf_keras.training.run import train
+
+    config = tiny_config(tmp_path_factory.mktemp("finished"))
+    return config, train(config)

@@ -1,0 +1,195 @@
+"""Flags and config fields correspond one to one; flags read, show and refuse values as they should."""
+
+import inspect
+import math
+import re
+from dataclasses import fields
+
+import pytest
+from absl.flags import FlagValues, IllegalFlagValueError
+
+from flags import CONFIG_MODULES, config_from_flags, evaluation, flag_name
+from taf_keras.config import DATASETS, Config, require_one_of
+from taf_keras.errors import UserError
+
+OTHER_NAMES = {"taf.weight": "taf_weight", "taf.relative": "relative_change_rates"}
+
+# A whole command line, one value for every flag: what is written, and what the field then holds.
+COMMAND_LINE = {
+    "dataset": ("camvid", "camvid"),
+    "data_dir": ("some/folder", "some/folder"),
+    "subset": ("0.25", 0.25),
+    "label_fraction": ("1e-1", 0.1),
+    "labels": ("all", "all"),
+    "image_size": ("180x240", (180, 240)),
+    "crop_size": ("96x128", (96, 128)),
+    "temporal_context": ("7", 7),
+    "min_scale": ("0.75", 0.75),
+    "max_scale": ("1.5", 1.5),
+    "flip": ("false", False),
+    "subset_seed": ("11", 11),
+    "scene_seed": ("12", 12),
+    "train_clips": ("13", 13),
+    "val_clips": ("14", 14),
+    "test_clips": ("15", 15),
+    "eval_split": ("val", "val"),
+    "model": ("fcn8s", "fcn8s"),
+    "backbone": ("mobilenetv2", "mobilenetv2"),
+    "backbone_weights": ("weights/a b.h5", "weights/a b.h5"),
+    "output_stride": ("32", 32),
+    "backbone_width": ("0.35", 0.35),
+    "head_channels": ("24", 24),
+    "batch_norm_momentum": ("0.97", 0.97),
+    "method": ("taf", "taf"),
+    "taf_weight": ("2", 2.0),
+    "change_rates": ("3e-7, inf,0", (3e-7, math.inf, 0.0)),
+    "contrastive_loss": ("l2", "l2"),
+    "contrast_on": ("logits", "logits"),
+    "relative_change_rates": ("true", True),
+    "epochs": ("3", 3),
+    "batch_size": ("6", 6),
+    "learning_rate": (".003", 0.003),
+    "momentum": ("0.8", 0.8),
+    "weight_decay": ("0", 0.0),
+    "lr_power": ("1", 1.0),
+    "warmup_steps": ("5", 5),
+    "seed": ("42", 42),
+    "dtype": ("mixed_bfloat16", "mixed_bfloat16"),
+    "model_dir": ("somewhere/else", "somewhere/else"),
+    "strategy": ("mirrored", "mirrored"),
+    "replicas": ("2", 2),
+    "reader_threads": ("9", 9),
+    "log_every": ("8", 8),
+    "validations": ("4", 4),
+}
+
+
+def parse(*args, modules=CONFIG_MODULES) -> FlagValues:
+    values = FlagValues()
+    for module in modules:
+        module.define(values)
+    values(["train.py", *args])
+    return values
+
+
+def parse_command_line() -> FlagValues:
+    return parse(*(f"--{flag}={text}" for flag, (text, _) in COMMAND_LINE.items()))
+
+
+def config_fields():
+    """(flag, group's name, field) for every setting."""
+    for group in fields(Config):
+        for field in fields(group.default_factory):
+            yield OTHER_NAMES.get(f"{group.name}.{field.name}", field.name), group.name, field
+
+
+ALL = [pytest.param(*entry, id=entry[0]) for entry in config_fields()]
+
+
+def test_every_field_has_a_flag_and_every_flag_a_field():
+    assert sorted(parse()) == sorted(flag for flag, _, _ in config_fields())
+
+
+@pytest.mark.parametrize(("flag", "group", "field"), ALL)
+def test_the_mapping_of_names_is_the_documented_one(flag, group, field):
+    assert flag_name(group, field.name) == flag
+
+
+def test_defaults_are_those_of_the_config():
+    assert config_from_flags(parse()) == Config()
+
+
+@pytest.mark.parametrize(("flag", "group", "field"), ALL)
+def test_a_flag_reaches_its_field(flag, group, field):
+    assert flag in COMMAND_LINE, f"give --{flag} a value in COMMAND_LINE"
+    value = getattr(getattr(config_from_flags(parse_command_line()), group), field.name)
+    expected = COMMAND_LINE[flag][1]
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_what_flags_write_to_a_file_they_read_back(tmp_path):
+    written = parse_command_line()
+    path = tmp_path / "written.flags"
+    path.write_text(written.flags_into_string())
+    assert config_from_flags(parse(f"--flagfile={path}")) == config_from_flags(written)
+
+
+@pytest.mark.parametrize(("flag", "group", "field"), ALL)
+def test_empty_means_none_exactly_where_the_config_allows_none(flag, group, field):
+    if "None" in field.type:
+        assert parse(f"--{flag}=")[flag].value is None
+    else:
+        with pytest.raises(IllegalFlagValueError, match=f"--{flag}=: "):
+            parse(f"--{flag}=")
+
+
+@pytest.mark.parametrize(("flag", "group", "field"), ALL)
+def test_help_says_where_the_default_comes_from(flag, group, field):
+    assert re.search(r"[Pp]aper|Default: ours|Empty: ", parse()[flag].help)
+
+
+@pytest.mark.parametrize(
+    "text", ["abc", "90", "90x", "90x120x3", "90,120", "0x120", "-90x120", "90.5x120", " x "]
+)
+def test_a_size_is_two_positive_whole_numbers(text):
+    with pytest.raises(IllegalFlagValueError) as caught:
+        parse(f"--image_size={text}")
+    expected = f"--image_size={text}: write HEIGHTxWIDTH in pixels, such as 360x480"
+    assert str(caught.value) == f"flag {expected}"  # flags.script drops absl's "flag "
+
+
+@pytest.mark.parametrize("text", ["abc", "1e-4,,inf", "1e-4 inf", ","])
+def test_change_rates_are_comma_separated_numbers(text):
+    with pytest.raises(
+        IllegalFlagValueError, match=re.escape(f"--change_rates={text}: write comma-separated")
+    ):
+        parse(f"--change_rates={text}")
+
+
+@pytest.mark.parametrize(
+    ("argument", "allowed"),
+    [
+        ("--epochs=1.5", "write a whole number"),
+        ("--epochs=many", "write a whole number"),
+        ("--learning_rate=fast", "write a number"),
+        ("--flip=maybe", "write true or false"),
+        ("--model_dir=", "must not be empty"),
+    ],
+)
+def test_a_refusal_says_what_is_allowed(argument, allowed):
+    with pytest.raises(IllegalFlagValueError, match=re.escape(f"{argument}: {allowed}")):
+        parse(argument)
+
+
+def test_a_choice_is_refused_in_the_words_of_the_config():
+    with pytest.raises(UserError) as by_config:
+        require_one_of("dataset", "kitti", DATASETS)
+    with pytest.raises(IllegalFlagValueError) as by_flag:
+        parse("--dataset=kitti")
+    assert str(by_flag.value) == f"flag {by_config.value}"
+
+
+def test_evaluation_flags_are_the_arguments_of_evaluate():
+    from taf_keras.evaluation.run import evaluate
+
+    values = parse(modules=[evaluation])
+    assert sorted(values) == sorted(inspect.signature(evaluate).parameters)
+    assert evaluation.arguments(values) == {
+        "model_dir": Config().runtime.model_dir,
+        "split": None,
+        "checkpoint": None,
+        "saved_model": None,
+        "output_dir": None,
+        "data_dir": None,
+    }
+
+
+def test_empty_evaluation_flags_are_none():
+    values = parse("--split=", "--checkpoint=", "--saved_model=", "--data_dir=", modules=[evaluation])
+    assert set(evaluation.arguments(values).values()) == {None, Config().runtime.model_dir}
+
+
+def test_a_checkpoint_and_a_saved_model_exclude_each_other():
+    with pytest.raises(IllegalFlagValueError, match=r"checkpoint=a, saved_model=b: .*not both"):
+        parse("--checkpoint=a", "--saved_model=b", modules=[evaluation])

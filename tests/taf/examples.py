@@ -1,0 +1,57 @@
+"""Tiny settings and random batches for the tests of the objective."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from taf_keras.clips.clip import VOID
+from taf_keras.config import Config, DataConfig, ModelConfig, TAFConfig
+
+# One of them infinite, so that both kinds of branches are in every batch.
+RATES = {"fcn8s": (1e-4, 1e-3, math.inf), "deeplabv3plus": (1e-6, 1e-3, math.inf, 3e-3, 1e-2)}
+
+
+def tiny_config(model: str, **taf) -> Config:
+    """MobileNetV2 of the least width with 8 channels in the head; keyword arguments of TAFConfig."""
+    taf = {"change_rates": RATES[model]} | taf
+    return Config(
+        data=DataConfig(temporal_context=5),
+        model=ModelConfig(model=model, backbone="mobilenetv2", backbone_width=0.35, head_channels=8),
+        taf=TAFConfig(**taf),
+    )
+
+
+def random_batch(config: Config, examples: int, size, classes: int, seed: int) -> dict[str, np.ndarray]:
+    """A batch as `training_batches` yields it, with void labels and padding on two sides.
+
+    Where n = 0 the partner is the key frame itself, as in the pipeline. The first example has n = 0.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = size
+    image = rng.integers(0, 256, (examples, height, width, 3), np.uint8)
+    # Smooth: otherwise every frame of noise looks the same to the network.
+    ramp = np.linspace(0, 1, width)[None, None, :, None] * rng.uniform(0, 1, (examples, 1, 1, 3))
+    image = (image * 0.3 + 178 * ramp).astype(np.uint8)
+    label = rng.integers(0, classes, (examples, height, width)).astype(np.uint8)
+    label[rng.random(label.shape) < 0.2] = VOID
+    valid = np.ones((examples, height, width), bool)
+    for example in range(examples):
+        valid[example, rng.integers(height // 2, height + 1) :] = False
+        valid[example, :, : rng.integers(0, width // 2)] = False
+    label[~valid] = VOID
+    batch = {"image": image, "label": label, "valid": valid}
+    if not config.uses_partners:
+        return batch
+    offsets = rng.integers(-5, 6, examples).astype(np.int32)
+    offsets[0] = 0
+    partner = np.clip(image.astype(int) + rng.integers(-60, 61, image.shape), 0, 255).astype(np.uint8)
+    partner[offsets == 0] = image[offsets == 0]
+    branches = np.array(config.swap_branches or (0,), np.int32)
+    return batch | {
+        "partner": partner,
+        "offset_frames": offsets,
+        "key_branch": rng.choice(branches, examples).astype(np.int32),
+        "partner_branch": rng.choice(branches, examples).astype(np.int32),
+    }

@@ -1,0 +1,139 @@
+"""The whole of a run, small: what it writes, that it can be taken up again, and what stops it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import tiny_config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from taf_keras.errors import UserError
+from taf_keras.training import callbacks
+from taf_keras.training.run import train
+
+
+def weights(path):
+    """name -> array of every data set in a checkpoint."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return found
+
+
+def test_the_folder_holds_what_the_readme_says(finished_run):
+    config, metrics = finished_run
+    folder = Path(config.runtime.model_dir)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "checkpoints", "tensorboard", "history.csv", "metrics.json", "export"}
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["miou"] == metrics["miou"]
+    assert written["frames"] == 3
+    assert set(written["per_class_iou"]) >= {"sky", "road", "car"}
+
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].tolist() == [0, 1]
+    # 4 steps: the rate after the last one has decayed to 0.
+    assert history["learning_rate"].iloc[-1] == 0
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_tensorboard_has_the_scalars_and_pictures(finished_run):
+    folder = Path(finished_run[0].runtime.model_dir) / "tensorboard"
+    tags = {name: EventAccumulator(str(folder / name)).Reload().Tags() for name in ("train", "validation")}
+    pictures = EventAccumulator(str(folder / "pictures")).Reload().Tags()
+    # Keras writes its scalars as tensors.
+    assert {"batch_loss", "epoch_loss", "epoch_taf", "epoch_cross_entropy", "epoch_learning_rate"} <= set(
+        tags["train"]["tensors"]
+    )
+    assert {"batch_delta/image_pool", "batch_over_slack/conv1x1", "batch_images_per_second"} <= set(
+        tags["train"]["tensors"]
+    )
+    assert {"epoch_miou", "epoch_iou/road"} <= set(tags["validation"]["tensors"])
+    assert len(pictures["tensors"]) == 2  # two validation clips
+
+
+def test_a_run_that_ended_is_not_run_again(finished_run, capsys):
+    config, metrics = finished_run
+    before = sorted(Path(config.runtime.model_dir).rglob("*"))
+    assert train(config)["miou"] == metrics["miou"]
+    assert "has ended already" in capsys.readouterr().out
+    assert sorted(Path(config.runtime.model_dir).rglob("*")) == before
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch):
+    whole = tiny_config(tmp_path, training={"epochs": 4}, runtime={"model_dir": str(tmp_path / "whole")})
+    train(whole)
+
+    parts = replace(whole, runtime=replace(whole.runtime, model_dir=str(tmp_path / "parts")))
+    with monkeypatch.context() as patch:
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise Interrupted
+
+        patch.setattr(callbacks.ShowProgress, "on_epoch_end", on_epoch_end)
+        with pytest.raises(Interrupted):
+            train(parts)
+    train(parts)
+
+    name = "checkpoints/step-00000008.weights.h5"
+    a, b = weights(tmp_path / "whole" / name), weights(tmp_path / "parts" / name)
+    assert a.keys() == b.keys()
+    assert any("optimizer" in key for key in a)
+    for key in a:
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
+    # A learning rate of 1e30 makes the second step's loss infinite or NaN.
+    config = tiny_config(tmp_path, training={"learning_rate": 1e30})
+    with pytest.raises(
+        UserError, match=r"loss is (nan|inf) at step [23]; no checkpoint was saved yet|last good"
+    ):
+        train(config)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_methods_differ_as_they_should(tmp_path):
+    """A baseline sees key frames only: a batch of 4 is 4 labelled examples, and 1 step an epoch."""
+    from taf_keras.config import TAFConfig
+
+    config = tiny_config(tmp_path, taf=TAFConfig(method="baseline"), training={"epochs": 1})
+    metrics = train(config)
+    assert metrics["steps"] == 1
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert not [name for name in history if name.startswith("delta/")]
+
+
+def test_camvid_files_train_and_evaluate(tmp_path, camvid):
+    config = tiny_config(
+        tmp_path,
+        data={"dataset": "camvid", "data_dir": str(camvid), "temporal_context": 30, "label_fraction": 0.6},
+    )
+    metrics = train(config)
+    assert metrics["split"] == "val"
+    assert metrics["frames"] == 2
+    assert set(metrics["per_class_iou"]) >= {"sky", "bicyclist"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"data": {"crop_size": (64, 64)}}, "--crop_size=64x64: must not exceed the image size 32x48"),
+        ({"data": {"dataset": "camvid", "data_dir": "/nowhere"}}, "/nowhere/train: no such folder"),
+        ({"model": {"backbone_weights": "/no/such.h5"}}, "--backbone_weights=/no/such.h5: no such file"),
+        ({"runtime": {"strategy": "mirrored", "replicas": 3}}, "cannot be shared evenly by 3 replicas"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(tmp_path, groups, message):
+    with pytest.raises(UserError, match=message):
+        train(tiny_config(tmp_path, **groups))
+    assert not (tmp_path / "run").exists()
