@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import DATASETS, DataConfig
+from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, DataConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -27,9 +27,10 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Share of the training labels to keep, in (0, 1]; frames without their label stay as partners. "
         "Default: all labels, as the paper.",
     )
-    flag.text(
+    flag.choice(
         "labels",
         DataConfig.labels,
+        LABELS,
         "key: the key frame of each clip is labelled; all: every labelled frame counts as a key frame, which "
         "bounds from above what fewer labels can reach. Default: key, as the paper.",
     )
@@ -56,12 +57,14 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag.number(
         "min_scale",
         DataConfig.min_scale,
-        "Least factor of the random scale, positive and at most --max_scale. The paper: 0.5 (Section 5.2).",
+        "Least factor of the random scale, positive and at most --max_scale. The paper: 0.5 (Section 5.2). "
+        "Default: ours.",
     )
     flag.number(
         "max_scale",
         DataConfig.max_scale,
-        "Largest factor of the random scale, at least --min_scale. The paper: 2 (Section 5.2).",
+        "Largest factor of the random scale, at least --min_scale. The paper: 2 (Section 5.2). "
+        "Default: ours.",
     )
     flag.boolean(
         "flip", DataConfig.flip, "Random horizontal flips of training examples. The paper: yes (Section 5.2)."
@@ -83,9 +86,16 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
             getattr(DataConfig, f"{split}_clips"),
             f"Number of {split} clips of --dataset=synthetic, 1 or more. Default: ours.",
         )
-    flag.text(
+    flag.number(
+        "drift",
+        DataConfig.drift,
+        "Scale of the changes of light and colour in --dataset=synthetic, 0 or more; 0 is constant light. "
+        "Default: ours.",
+    )
+    flag.choice(
         "eval_split",
         DataConfig.eval_split,
-        "Split of metrics.json: train, val or test; auto is test where the data set has one, else val. "
+        EVAL_SPLITS,
+        "Split of metrics.json; auto is test where the data set has one, else val. "
         "The paper: test on CamVid, val on Cityscapes (Table 1).",
     )

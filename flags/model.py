@@ -34,7 +34,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "backbone_width",
         ModelConfig.backbone_width,
         "Factor on the channels of mobilenetv2 (its alpha), in (0, 2]; 1 for every other backbone. The "
-        "paper: 1. Default: ours.",
+        "paper: 1.",
+        empty="ours, 0.5 for mobilenetv2 and 1 for every other backbone",
     )
     flag.integer(
         "head_channels",

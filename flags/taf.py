@@ -18,7 +18,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag.number(
         "taf_weight",
         TAFConfig.weight,
-        "λ, weight of the TAF term in Eq. 6, finite and 0 or more. The paper: 0.5 or 1 (Table 2).",
+        "λ, weight of the TAF term in Eq. 6, finite and 0 or more. The paper: 0.5 or 1 (Table 2). Default: "
+        "ours, tuned on the synthetic val clips.",
     )
     rates = "; ".join(f"{model}: {','.join(map('{:g}'.format, c))}" for model, c in CHANGE_RATES.items())
     flag.numbers(

@@ -16,6 +16,8 @@ DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "single", "mirrored")
 DATASETS = ("synthetic", "camvid", "cityscapes")
 SPLITS = ("train", "val", "test")
+LABELS = ("key", "all")
+EVAL_SPLITS = ("auto", *SPLITS)
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
 
@@ -61,6 +63,7 @@ class DataConfig:
         flip: random horizontal flips.
         subset_seed: seed of `subset` and `label_fraction`; not the run's, so that all seeds share the data.
         scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
+        drift: scale of the synthetic clips' changes of light and colour; 0 is constant light.
         eval_split: split of metrics.json; `auto` is test where the data set has one, else val.
     """
 
@@ -72,20 +75,21 @@ class DataConfig:
     image_size: tuple[int, int] | None = None
     crop_size: tuple[int, int] | None = None
     temporal_context: int = 15
-    min_scale: float = 0.5
-    max_scale: float = 2.0
+    min_scale: float = 0.75
+    max_scale: float = 1.5
     flip: bool = True
     subset_seed: int = 0
     scene_seed: int = 0
     train_clips: int = 32
     val_clips: int = 40
     test_clips: int = 100
+    drift: float = 1.0
     eval_split: str = "auto"
 
     def __post_init__(self):
         require_one_of("dataset", self.dataset, DATASETS)
-        require_one_of("labels", self.labels, ("key", "all"))
-        require_one_of("eval_split", self.eval_split, ("auto", *SPLITS))
+        require_one_of("labels", self.labels, LABELS)
+        require_one_of("eval_split", self.eval_split, EVAL_SPLITS)
         require(0 < self.subset <= 1, f"--subset={self.subset}: must be in (0, 1]")
         require(0 < self.label_fraction <= 1, f"--label_fraction={self.label_fraction}: must be in (0, 1]")
         require(
@@ -93,9 +97,20 @@ class DataConfig:
             f"--temporal_context={self.temporal_context}: must be 0 or more frames",
         )
         require(
-            0 < self.min_scale <= self.max_scale,
+            0 < self.min_scale <= self.max_scale < math.inf,
             f"--min_scale={self.min_scale} --max_scale={self.max_scale}: need 0 < min_scale <= max_scale",
         )
+        for name in ("train_clips", "val_clips", "test_clips"):
+            require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
+        for name in ("scene_seed", "subset_seed"):
+            require(getattr(self, name) >= 0, f"--{name}={getattr(self, name)}: must be 0 or more")
+        require(0 <= self.drift < math.inf, f"--drift={self.drift}: must be finite and 0 or more")
+        for name in ("image_size", "crop_size"):
+            size = getattr(self, name)
+            require(
+                size is None or (len(size) == 2 and min(size) >= 1),
+                f"--{name}={size}: height and width must be 1 px or more",
+            )
         require(
             self.dataset == "synthetic" or self.data_dir is not None,
             f"--dataset={self.dataset} needs --data_dir, the folder that holds it",
@@ -111,7 +126,8 @@ class ModelConfig:
         backbone: one of BACKBONES, or `keras_cv:NAME`.
         backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
         output_stride: image px per px of the last backbone stage; None takes the model's default (32 or 16).
-        backbone_width: MobileNetV2's width multiplier alpha.
+        backbone_width: MobileNetV2's width multiplier alpha (1 in the paper); None takes 0.5 for
+            MobileNetV2 and 1 for the others, which have no multiplier.
         head_channels: channels of DeepLabV3+'s ASPP branches and decoder (256 in the paper).
         batch_norm_momentum: share of the old moving statistics kept per step.
     """
@@ -120,8 +136,8 @@ class ModelConfig:
     backbone: str = "mobilenetv2"
     backbone_weights: str = "random"
     output_stride: int | None = None
-    backbone_width: float = 1.0
-    head_channels: int = 256
+    backbone_width: float | None = None
+    head_channels: int = 64
     batch_norm_momentum: float = 0.9
 
     def __post_init__(self):
@@ -140,6 +156,8 @@ class ModelConfig:
             f"--output_stride={self.output_stride}: {self.model} on {self.backbone} allows "
             f"{', '.join(map(str, strides))}",
         )
+        if self.backbone_width is None:
+            object.__setattr__(self, "backbone_width", 0.5 if self.backbone == "mobilenetv2" else 1.0)
         require(self.head_channels >= 1, f"--head_channels={self.head_channels}: must be 1 or more")
         require(0 < self.backbone_width <= 2, f"--backbone_width={self.backbone_width}: must be in (0, 2]")
         require(
@@ -171,7 +189,7 @@ class TAFConfig:
     """
 
     method: str = "taf"
-    weight: float = 1.0
+    weight: float = 3.0
     change_rates: tuple[float, ...] | None = None
     contrastive_loss: str = "l1"
     contrast_on: str = "probabilities"
@@ -186,19 +204,23 @@ class TAFConfig:
             self.contrast_on == "probabilities" or self.contrastive_loss != "symmetric_cross_entropy",
             "--contrastive_loss=symmetric_cross_entropy needs --contrast_on=probabilities",
         )
+        require(
+            self.method != "slow" or self.change_rates is None,
+            "--change_rates: --method=slow sets every rate to 0; allowed with --method=taf",
+        )
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Optimisation (Section 5.2). `batch_size` counts images over all replicas, partners included."""
 
-    epochs: int = 100
+    epochs: int = 300
     batch_size: int = 16
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 1e-4
     lr_power: float = 0.9
-    warmup_steps: int = 0
+    warmup_steps: int = 20
     seed: int = 0
     dtype: str = "float32"
 
@@ -207,7 +229,8 @@ class TrainingConfig:
         for name in ("epochs", "batch_size"):
             require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
         for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
-            require(getattr(self, name) >= 0, f"--{name}={getattr(self, name)}: must be 0 or more")
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"--{name}={value}: must be finite and 0 or more")
         require(
             0 < self.learning_rate < math.inf,
             f"--learning_rate={self.learning_rate}: must be positive and finite",
@@ -236,7 +259,11 @@ class RuntimeConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run. Checks that need more than one group are here."""
+    """A whole run. Checks that need more than one group are here.
+
+    The defaults are tuned for the synthetic clips and two CPU cores; the paper's settings are in
+    flags/recipes.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -252,8 +279,9 @@ class Config:
                 f"--batch_size={self.training.batch_size}: --method={self.taf.method} needs an even number, "
                 "half key frames and half partners",
             )
-        if self.data.crop_size is not None:
-            check_crop_size(self.data.crop_size, self.data.image_size, self.model.output_stride)
+        crop_size = self.data.crop_size or self.data.image_size
+        if crop_size is not None:
+            check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
 
     def _check_change_rates(self):
         rates, branches = self.change_rates, self.model.branches

@@ -42,7 +42,7 @@ def camvid(tmp_path) -> Path:
 
 def tiny_config(folder: Path, **groups):
     """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch."""
-    from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TrainingConfig
+    from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 
     settings = {
         "data": {"data_dir": str(folder / "clips"), "image_size": (32, 48), "temporal_context": 3},
@@ -53,9 +53,13 @@ def tiny_config(folder: Path, **groups):
     settings["data"] |= {"train_clips": 4, "val_clips": 2, "test_clips": 3}
     for group, values in groups.items():
         settings[group] = settings.get(group, {}) | values
-    kinds = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig, "runtime": RuntimeConfig}
-    taf = {"taf": settings.pop("taf")} if "taf" in settings else {}
-    return Config(**{name: kinds[name](**values) for name, values in settings.items()}, **taf)
+    return Config(
+        DataConfig(**settings["data"]),
+        ModelConfig(**settings["model"]),
+        TAFConfig(**settings.get("taf", {})),
+        TrainingConfig(**settings["training"]),
+        RuntimeConfig(**settings["runtime"]),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -58,5 +58,6 @@ def _synthetic_config(data: DataConfig) -> synthetic.SyntheticConfig:
         train_clips=data.train_clips,
         val_clips=data.val_clips,
         test_clips=data.test_clips,
+        drift=data.drift,
         half_length=max(defaults.half_length, data.temporal_context),
     )

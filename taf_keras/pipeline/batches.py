@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
+from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config
 from taf_keras.pipeline.augment import Geometry
-from taf_keras.clips.decode import read_image, read_label
 from taf_keras.pipeline.pairing import draw, locate
 
 # OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.

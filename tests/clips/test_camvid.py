@@ -82,14 +82,14 @@ def test_a_missing_or_empty_folder_is_named(camvid, tmp_path):
 def test_a_label_of_another_size_is_refused(camvid):
     path = camvid / "trainannot" / "0001TP_006750.png"
     cv2.imwrite(str(path), np.zeros((24, 32), np.uint8))
-    with pytest.raises(UserError, match="006750.png: label map of 24x32 px, its image has 48x64 px"):
+    with pytest.raises(UserError, match=r"006750.png: label map of 24x32 px, its image has 48x64 px"):
         check_split(reader.load_split(str(camvid), "train", 30))
 
 
 def test_a_truncated_image_is_refused(camvid):
     path = camvid / "train" / "0001TP_006750.png"
     path.write_bytes(b"")
-    with pytest.raises(UserError, match="006750.png"):
+    with pytest.raises(UserError, match=r"006750.png"):
         check_split(reader.load_split(str(camvid), "train", 30))
 
 

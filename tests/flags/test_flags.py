@@ -32,6 +32,7 @@ COMMAND_LINE = {
     "train_clips": ("13", 13),
     "val_clips": ("14", 14),
     "test_clips": ("15", 15),
+    "drift": ("0.5", 0.5),
     "eval_split": ("val", "val"),
     "model": ("fcn8s", "fcn8s"),
     "backbone": ("mobilenetv2", "mobilenetv2"),

@@ -44,7 +44,7 @@ LEFT_TO_DEFAULT = {
     "data_dir",
     "seed",
     "subset_seed",
-    *("scene_seed", "train_clips", "val_clips", "test_clips"),  # of the synthetic data set
+    *("scene_seed", "train_clips", "val_clips", "test_clips", "drift"),  # of the synthetic data set
 }
 OF_TAF_ALONE = {
     *("taf_weight", "change_rates", "contrastive_loss", "contrast_on", "relative_change_rates"),

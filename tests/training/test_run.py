@@ -104,9 +104,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
 
 def test_methods_differ_as_they_should(tmp_path):
     """A baseline sees key frames only: a batch of 4 is 4 labelled examples, and 1 step an epoch."""
-    from taf_keras.config import TAFConfig
-
-    config = tiny_config(tmp_path, taf=TAFConfig(method="baseline"), training={"epochs": 1})
+    config = tiny_config(tmp_path, taf={"method": "baseline"}, training={"epochs": 1})
     metrics = train(config)
     assert metrics["steps"] == 1
     history = pd.read_csv(tmp_path / "run" / "history.csv")

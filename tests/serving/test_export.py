@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from taf_keras.clips.load import class_table
+from taf_keras.config import BRANCHES, ModelConfig
+from taf_keras.errors import UserError
+from taf_keras.evaluation.run import load_network
+from taf_keras.models.build import build_model
+from taf_keras.serving import predict
+from taf_keras.serving.export import export_model
+
+
+@pytest.fixture(scope="module")
+def served(finished_run):
+    """The exported model of the tiny run and the Keras model it came from."""
+    config, _ = finished_run
+    folder = Path(config.runtime.model_dir)
+    checkpoint = max((folder / "checkpoints").iterdir())
+    network = load_network(config, class_table(config.data).names, checkpoint)
+    return tf.saved_model.load(str(folder / "export")), network
+
+
+@pytest.mark.parametrize("size", [(32, 48), (45, 61), (1, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_export_equals_the_model_at_any_size(served, size, dtype):
+    loaded, network = served
+    frames = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(dtype)
+    outputs = loaded.serve(frames)
+    logits = keras.ops.convert_to_numpy(network(frames.astype(np.float32), training=False))
+    np.testing.assert_allclose(outputs["probabilities"], keras.ops.softmax(logits), atol=1e-5)
+    assert outputs["labels"].shape == (2, *size)
+    clear = np.diff(np.sort(logits, axis=-1)[..., -2:], axis=-1)[..., 0] > 1e-4
+    np.testing.assert_array_equal(outputs["labels"].numpy()[clear], logits.argmax(-1)[clear])
+
+
+def test_both_signatures_are_there(served):
+    loaded, _ = served
+    assert set(loaded.signatures) == {"serving_default", "serve_float32"}
+    frames = tf.zeros((1, 8, 8, 3), tf.uint8)
+    assert loaded.signatures["serving_default"](images=frames)["labels"].shape == (1, 8, 8)
+
+
+def operations(folder) -> list[str]:
+    """Sorted operation types of the uint8 endpoint, functions called in it included."""
+    function = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    return sorted(node.op for node in nodes)
+
+
+def test_training_with_taf_leaves_no_trace_in_the_export(finished_run, tmp_path):
+    """A model trained with TAF costs what one costs that was never near it."""
+    config, _ = finished_run
+    classes = class_table(config.data)
+    untouched = build_model(config.model, len(classes))
+    export_model(untouched, classes, tmp_path / "export")
+    trained = Path(config.runtime.model_dir) / "export"
+    assert operations(tmp_path / "export") == operations(trained)
+
+
+@pytest.mark.parametrize("model", BRANCHES)
+def test_both_models_export(model, tmp_path):
+    classes = class_table(type("Data", (), {"dataset": "camvid"}))
+    network = build_model(
+        ModelConfig(model=model, backbone="mobilenetv2", backbone_width=0.35, head_channels=8), len(classes)
+    )
+    export_model(network, classes, tmp_path / "export")
+    outputs = tf.saved_model.load(str(tmp_path / "export")).serve(np.zeros((1, 40, 56, 3), np.uint8))
+    assert outputs["probabilities"].shape == (1, 40, 56, 11)
+    np.testing.assert_allclose(np.sum(outputs["probabilities"], axis=-1), 1, atol=1e-5)
+
+
+def test_the_predict_command_writes_labels_and_overlays(finished_run, tmp_path, capsys):
+    model = Path(finished_run[0].runtime.model_dir) / "export"
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "street.png"), image)
+    predict.main([str(tmp_path / "in"), f"--model={model}", f"--output_dir={tmp_path / 'out'}"])
+    labels = cv2.imread(str(tmp_path / "out" / "street_labels.png"), cv2.IMREAD_UNCHANGED)
+    expected = tf.saved_model.load(str(model)).serve(image[None, ..., ::-1])["labels"][0]  # cv2 writes BGR
+    np.testing.assert_array_equal(labels, expected)
+    assert cv2.imread(str(tmp_path / "out" / "street_overlay.png")).shape == (40, 56, 3)
+    assert "wrote 2 files" in capsys.readouterr().out
+
+
+def test_the_predict_command_names_what_is_wrong(tmp_path):
+    with pytest.raises(UserError, match="no such image"):
+        predict.predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))
+    (tmp_path / "x.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match="holds no exported model"):
+        predict.predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))

@@ -1,0 +1,295 @@
+"""The train step against an independent float64 NumPy reference of Eq. 6, and what it must never change."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from taf_examples import in_float64, random_batch, tiny_config
+
+from taf_keras.clips.clip import VOID
+from taf_keras.config import BRANCHES
+from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.models.build import build_model
+from taf_keras.taf import losses
+from taf_keras.taf.trainer import BranchStatistics, TAFTrainer
+from taf_keras.training.optimizer import CoupledSGD
+
+CLASSES, SIZE = 4, (48, 64)
+
+
+@pytest.fixture(scope="module", params=["fcn8s", "deeplabv3plus"])
+def network(request):
+    keras.utils.set_random_seed(0)
+    return build_model(tiny_config(request.param).model, CLASSES)
+
+
+def trainer_of(network, **taf) -> TAFTrainer:
+    return TAFTrainer(network, tiny_config(network.name, **taf), ConfusionMatrix("abcd"))
+
+
+def numpy_objective(values) -> dict[str, np.ndarray]:
+    return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
+
+
+# --- The reference: float64 NumPy but for the layers' own outputs, nothing of taf_keras.taf -----------
+
+
+def reference(network, config, batch) -> dict[str, np.ndarray]:
+    """The terms of Eq. 6; the swap is made example by example on the encoder's outputs."""
+    pairs = len(batch["image"])
+    frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+    features = network.get_layer("encoder")(frames, training=True)
+    features = {name: keras.ops.convert_to_numpy(x) for name, x in features.items()}
+    drawn = [*batch["key_branch"], *batch["partner_branch"]]
+    swapped = {name: x.copy() for name, x in features.items()}
+    for example, branch in enumerate(drawn):
+        name = BRANCHES[network.name][branch]
+        partner = example + pairs if example < pairs else example - pairs
+        swapped[name][example] = features[name][partner]
+
+    # Batch norm sees originals and swapped examples together, as in training.
+    both = {name: np.concatenate([features[name], swapped[name]]) for name in features}
+    terms = network.get_layer("projection")(both, training=True)
+    logits = keras.ops.convert_to_numpy(network.get_layer("head")(terms, training=True))
+    logits = upsample(logits.astype(np.float64), frames.shape[1:3])
+    probabilities = softmax(logits)
+    original, swapped = probabilities[: 2 * pairs], probabilities[2 * pairs :]
+
+    limits, deltas, hinges, entropies = [], [], [], []
+    for example in range(2 * pairs):
+        n = abs(int(batch["offset_frames"][example % pairs]))
+        rate = config.change_rates[drawn[example]]
+        inside = batch["valid"][example % pairs]
+        limits.append(math.inf if math.isinf(rate) else n * rate)
+        change = np.abs(original[example] - swapped[example])[inside]  # (valid pixels, classes)
+        deltas.append(change.mean() if change.size else 0.0)
+        hinges.append(max(0.0, deltas[-1] - limits[-1]))
+    for example in range(pairs):
+        label = batch["label"][example]
+        rows, columns = np.nonzero(label != VOID)
+        picked = original[example, rows, columns, label[rows, columns]]
+        entropies.append(-np.log(picked).mean() if picked.size else 0.0)
+    taf = np.array(hinges[:pairs]) + np.array(hinges[pairs:])
+    return {
+        "cross_entropy": np.array(entropies),
+        "taf": taf,
+        "delta": np.array(deltas),
+        "slack": np.array(limits),
+        "total": np.array(entropies) + config.taf.weight * taf,
+    }
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def upsample(x, size):
+    """Bilinear with aligned pixel centres, as one matrix per axis: (b, h, w, c) -> (b, *size, c)."""
+    rows, columns = bilinear(x.shape[1], size[0]), bilinear(x.shape[2], size[1])
+    return np.einsum("yh,xw,bhwc->byxc", rows, columns, x)
+
+
+def bilinear(source: int, target: int):
+    weights = np.zeros((target, source))
+    for pixel in range(target):
+        centre = (pixel + 0.5) * source / target - 0.5
+        low = math.floor(centre)
+        share = centre - low
+        weights[pixel, min(max(low, 0), source - 1)] += 1 - share
+        weights[pixel, min(max(low + 1, 0), source - 1)] += share
+    return weights
+
+
+# --- Eq. 6 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_objective_is_eq_6(network, seed):
+    rng = np.random.default_rng(seed)
+    # From far below to far above the δ of random weights, which are about 1e-3 to 1e-1; the
+    # branch with an infinite rate is drawn too, and must then give R+ = 0.
+    rates = 10.0 ** rng.uniform(-6, -2, len(BRANCHES[network.name]))
+    rates[rng.integers(len(rates))] = math.inf
+    trainer = trainer_of(network, change_rates=tuple(rates), weight=float(rng.uniform(0.5, 3)))
+    batch = random_batch(trainer.config, 6, SIZE, CLASSES, seed)
+    for name in ("key_branch", "partner_branch"):
+        batch[name] = rng.integers(0, len(rates), 6).astype(np.int32)
+
+    expected = reference(network, trainer.config, batch)
+    values = trainer.objective(batch)
+    values = numpy_objective(values | {"total": trainer.total(values)})
+    for name in ("cross_entropy", "slack", "total"):
+        np.testing.assert_allclose(values[name], expected[name], rtol=1e-5, err_msg=name)
+    # δ and R+ are differences of probabilities, which float32 holds to 6e-8.
+    for name in ("delta", "taf"):
+        np.testing.assert_allclose(values[name], expected[name], rtol=1e-5, atol=1e-7, err_msg=name)
+    assert (expected["taf"] > 1e-4).any(), "the batch must exercise the hinge"
+
+
+def test_relative_slack_is_measured_in_input_change(network):
+    """5.4: the slack is c_i times the input's own mean absolute change, RGB in [0, 1]."""
+    trainer = trainer_of(network, relative=True)
+    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=7)
+    change = np.abs(batch["image"] / 255 - batch["partner"] / 255)  # (3, h, w, 3), float64
+    change = [c[valid].mean() for c, valid in zip(change, batch["valid"], strict=True)]
+    rates = np.array(trainer.config.change_rates)
+    drawn = np.concatenate([batch["key_branch"], batch["partner_branch"]])
+    values = numpy_objective(trainer.objective(batch))
+    np.testing.assert_allclose(values["slack"], rates[drawn] * np.tile(change, 2), rtol=1e-5)
+
+
+def test_equal_frames_have_distance_exactly_zero(network):
+    """In training mode, traced, for odd and even batches: n = 0, and equal frames at n ≠ 0."""
+    trainer = trainer_of(network)
+    objective = tf.function(trainer.objective, reduce_retracing=True)
+    for examples in (1, 2, 3, 8):
+        batch = random_batch(trainer.config, examples, SIZE, CLASSES, seed=examples)
+        batch["offset_frames"][: (examples + 1) // 2] = 0  # the rest keeps n ≠ 0
+        batch["partner"][: (examples + 1) // 2] = batch["image"][: (examples + 1) // 2]
+        delta = objective(batch)["delta"].numpy()
+        same = np.tile(np.arange(examples) < (examples + 1) // 2, 2)
+        assert (delta[same] == 0.0).all(), f"{examples} pairs, some n = 0: {delta}"
+        assert (delta[~same] > 0).any() or same.all()
+
+        batch["offset_frames"][:] = 4
+        batch["partner"] = batch["image"]
+        values = numpy_objective(objective(batch))
+        assert (values["delta"] == 0.0).all(), f"{examples} pairs of equal frames: {values['delta']}"
+        assert (values["taf"] == 0.0).all()
+
+
+def test_slow_features_have_no_slack(network):
+    trainer = trainer_of(network, method="slow", change_rates=None)
+    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=3)
+    values = numpy_objective(trainer.objective(batch))
+    assert (values["slack"] == 0).all()
+    np.testing.assert_array_equal(values["taf"], values["delta"].reshape(2, 2).sum(axis=0))
+
+
+def test_free_branches_leave_cross_entropy_alone(network):
+    """c = inf everywhere: bit for bit the gradient of cross entropy on the key frames."""
+    rates = (math.inf,) * len(BRANCHES[network.name])
+    trainer = trainer_of(network, change_rates=rates, weight=5.0)
+    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=3)
+    frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+    with tf.GradientTape() as tape:
+        logits = network(frames, training=True)[:2]  # the partners take part in batch norm alone
+        loss = tf.reduce_mean(losses.cross_entropy(logits, batch["label"]))
+    expected = tape.gradient(loss, network.trainable_variables)
+    assert_same_bits(gradients(trainer, batch), expected)
+
+
+def test_weight_zero_leaves_cross_entropy_alone(network):
+    trainer = trainer_of(network, weight=0.0)
+    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=4)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(trainer.objective(batch)["cross_entropy"])
+    expected = tape.gradient(loss, network.trainable_variables)
+    assert_same_bits(gradients(trainer, batch), expected)
+
+
+def test_gradient_flows_through_both_passes(network):
+    """The gradient of Eq. 6 along a random direction of Ω's weights is the loss's slope along it.
+
+    A pass without gradient would leave out half of the TAF term, which λ = 20 makes the larger part.
+    """
+    network = in_float64(network)
+    trainer = trainer_of(network, weight=20.0, change_rates=(0.0,) * len(BRANCHES[network.name]))
+    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=8)
+    rng = np.random.default_rng(0)
+    omega = {v.path for part in ("projection", "head") for v in network.get_layer(part).trainable_variables}
+    direction = [rng.normal(size=v.shape) * (v.path in omega) for v in network.trainable_variables]
+    weights = [variable.numpy() for variable in network.trainable_variables]
+    pairs = zip(gradients(trainer, batch), direction, strict=True)
+    slope = sum(np.sum(gradient * along) for gradient, along in pairs)
+
+    beside = []
+    # Small, since every kink on the way bends the loss; float32 rounds losses of 3 by 2e-7, which is
+    # 0.01 of slope, and slopes are 2 and more here.
+    step = 3e-5
+    for sign in (1, -1):
+        for variable, start, along in zip(network.trainable_variables, weights, direction, strict=True):
+            variable.assign(start + sign * step * along)
+        beside.append(np.mean(trainer.total(trainer.objective(batch)), dtype=np.float64))
+    np.testing.assert_allclose((beside[0] - beside[1]) / (2 * step), slope, rtol=0.1)
+
+
+def gradients(trainer, batch):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(trainer.total(trainer.objective(batch)))
+    return tape.gradient(loss, trainer.network.trainable_variables)
+
+
+def assert_same_bits(actual, expected):
+    assert any(np.any(gradient) for gradient in expected)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- The rest of the train step ---------------------------------------------------------------------
+
+
+def test_baseline_batch_has_no_partner(network):
+    trainer = trainer_of(network, method="baseline")
+    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=5)
+    assert "partner" not in batch
+    values = trainer.objective(batch)
+    assert set(values) == {"cross_entropy"}
+    logits = np.asarray(network(batch["image"].astype(np.float32), training=True), np.float64)
+    probabilities = softmax(logits)
+    for example, label in enumerate(batch["label"]):
+        rows, columns = np.nonzero(label != VOID)
+        expected = -np.log(probabilities[example, rows, columns, label[rows, columns]]).mean()
+        np.testing.assert_allclose(trainer.total(values)[example], expected, rtol=1e-5)
+
+
+def test_methods_share_one_network(network):
+    """Swap and second pass have no weights: the trainers own the network's variables and no others."""
+    paths = [variable.path for variable in network.variables]
+    for method in ("taf", "baseline", "slow"):
+        rates = {"change_rates": None} if method == "slow" else {}
+        trainer = trainer_of(network, method=method, **rates)
+        assert [variable.path for variable in trainer.variables] == paths
+        rebuilt = build_model(trainer.config.model, CLASSES)
+        assert [variable.shape for variable in rebuilt.variables] == [v.shape for v in network.variables]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_train_step_takes_the_mean_over_the_global_batch(network, replicas):
+    """One step of plain SGD moves every weight by −rate · gradient of the mean loss / replicas."""
+    saved = network.get_weights()
+    config = tiny_config(network.name)
+    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), replicas=replicas)
+    trainer.compile(optimizer=CoupledSGD(0.5, momentum=0.0))
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=6)
+    values = trainer.objective(batch)
+    expected = gradients(trainer, batch)
+    before = [variable.numpy() for variable in network.trainable_variables]
+    results = trainer.train_step(batch)
+    for variable, start, gradient in zip(network.trainable_variables, before, expected, strict=True):
+        np.testing.assert_allclose(variable, start - 0.5 * gradient.numpy() / replicas, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(results["loss"], np.mean(trainer.total(values)), rtol=1e-5)
+    np.testing.assert_allclose(results["cross_entropy"], np.mean(values["cross_entropy"]), rtol=1e-5)
+    np.testing.assert_allclose(results["taf"], np.mean(values["taf"]), rtol=1e-5)
+    network.set_weights(saved)
+
+
+def test_branch_statistics_are_exact():
+    metric = BranchStatistics(("slow", "fast", "never"))
+    # slow: δ 0.25 over 0.125, δ 0.5 not over 0.5 (the hinge is 0 there). fast: δ 1 under inf.
+    metric.update_state(np.float32([0.25, 1.0]), np.float32([0.125, math.inf]), np.int32([0, 1]))
+    metric.update_state(np.float32([0.5]), np.float32([0.5]), np.int32([0]))
+    expected = {
+        "delta/slow": 0.375,
+        "over_slack/slow": 0.5,
+        "delta/fast": 1.0,
+        "over_slack/fast": 0.0,
+        "delta/never": 0.0,
+        "over_slack/never": 0.0,
+    }
+    assert {name: float(value) for name, value in metric.result().items()} == expected
+    metric.reset_state()
+    assert not any(float(value) for value in metric.result().values())
