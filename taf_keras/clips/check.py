@@ -10,21 +10,28 @@ from taf_keras.clips.decode import read_image, read_label
 from taf_keras.errors import UserError
 
 
-def check_split(split: Split, threads: int = 2) -> None:
+def check_split(split: Split, image_size: tuple[int, int] | None = None, threads: int = 2) -> None:
     """Decodes every key frame and its label map, and looks for every other file of the clips.
 
     Raises: UserError naming the first bad file: missing, empty, not an image, of another size than
-        its label, or with a label id outside the table.
+        its label, or with a label id outside the table; or key frames of several sizes without an
+        `image_size` to bring them to.
     """
     if not split.clips:
         raise UserError(f"split {split.name}: has no labelled clip")
     lookup = split.classes.lookup()
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(lambda clip: _check_clip(clip, lookup), split.clips):
-            pass
+        sizes = {}
+        for clip, size in zip(
+            split.clips, pool.map(lambda clip: _check_clip(clip, lookup), split.clips), strict=True
+        ):
+            sizes.setdefault(size, clip)
+    if len(sizes) > 1 and image_size is None:
+        found = " and ".join(f"{size} ({clip.name})" for size, clip in list(sizes.items())[:2])
+        raise UserError(f"split {split.name}: key frames of several sizes, {found}: give --image_size")
 
 
-def _check_clip(clip: Clip, lookup) -> None:
+def _check_clip(clip: Clip, lookup) -> str:
     key = clip.key_frame
     image, label = read_image(key.image), read_label(key.label, lookup)
     if image.shape[:2] != label.shape:
@@ -36,6 +43,7 @@ def _check_clip(clip: Clip, lookup) -> None:
             os.path.isfile(frame.image) and os.path.getsize(frame.image)
         ):
             raise UserError(f"{frame.image}: missing or empty")
+    return _size(image)
 
 
 def _name(source, clip: Clip) -> str:

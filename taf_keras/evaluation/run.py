@@ -54,7 +54,7 @@ def evaluate(
 
     with Progress("reading clips") as progress:
         clips = load_split(data, split or evaluation_split(data), progress)
-        check_split(clips)
+        check_split(clips, data.image_size)
     with Progress(f"evaluating {clips.name}") as progress:
         results, matrices = evaluate_split(
             predict, clips, data.image_size, config.runtime.reader_threads, progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -142,7 +143,9 @@ def _with_weights(model: keras.Model, config: ModelConfig) -> keras.Model:
             f"--backbone_weights={weights}: no such file; allowed are random, imagenet and the path of a file"
         )
     try:
-        model.load_weights(weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one for each layer, before the error that says it all
+            model.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from taf_keras.clips.clip import Split
+from taf_keras.clips.clip import VOID, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config
 from taf_keras.pipeline.augment import Geometry
@@ -87,24 +87,36 @@ def training_batches(
 
 
 def evaluation_batches(
-    split: Split, image_size: tuple[int, int] | None, batch_size: int = 8, reader_threads: int = 2
+    split: Split,
+    image_size: tuple[int, int] | None,
+    batch_size: int = 8,
+    reader_threads: int = 2,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Key frames at full size without augmentation, in order.
 
-    Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width). All
-    images of the split must have one size; else use `batch_size=1`.
+    Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width), one
+    size for all. Every batch can be shared evenly by `replicas`: the last one is filled up with
+    frames whose label is void everywhere, since batch norm fails on a replica without an example.
     """
     lookup = split.classes.lookup()
+    frames = len(split.clips)
 
     def example(index: int) -> dict[str, np.ndarray]:
-        frame = split.clips[index].key_frame
+        frame = split.clips[min(index, frames - 1)].key_frame
+        label = read_label(frame.label, lookup, image_size)
         return {
             "image": read_image(frame.image, image_size),
-            "label": read_label(frame.label, lookup, image_size),
+            "label": label if index < frames else np.full_like(label, VOID),
         }
 
-    positions = tf.data.Dataset.range(len(split.clips))
+    positions = tf.data.Dataset.range(_round_up(frames, replicas))
+    batch_size = _round_up(batch_size, replicas)
     return _batched(positions, example, batch_size, reader_threads, drop_remainder=False)
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 def _batched(positions, example, batch_size, reader_threads, drop_remainder) -> tf.data.Dataset:

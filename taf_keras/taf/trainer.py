@@ -119,6 +119,14 @@ class TAFTrainer(keras.Model):
             return values["cross_entropy"]
         return values["cross_entropy"] + self.config.taf.weight * values["taf"]
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build, and under a strategy Keras would average a batch to do it."""
+
+    def _get_metrics_result_or_logs(self, logs):
+        """The metrics in `logs`, over all replicas: Keras's own are means of the replicas' figures."""
+        results = self.get_metrics_result()
+        return {name: results[name] for name in logs}
+
     def train_step(self, batch):
         with tf.GradientTape() as tape:
             values = self.objective(batch)

@@ -69,7 +69,7 @@ def _load(config: Config, names) -> dict[str, Split]:
     for name in names:
         with Progress(f"reading {name} clips") as progress:
             splits[name] = load_split(config.data, name, progress)
-        check_split(splits[name], config.runtime.reader_threads)
+        check_split(splits[name], config.data.image_size, config.runtime.reader_threads)
     # Only the files tell whether the crop fits them.
     image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
     crop_size = config.data.crop_size or image.shape[:2]

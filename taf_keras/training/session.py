@@ -117,7 +117,9 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
     validation = {}
     if runtime.validations:
         validation = {
-            "validation_data": evaluation_batches(splits["val"], size, reader_threads=runtime.reader_threads),
+            "validation_data": evaluation_batches(
+                splits["val"], size, reader_threads=runtime.reader_threads, replicas=trainer.replicas
+            ),
             "validation_freq": every,
         }
         predict = network_predictor(trainer.network)

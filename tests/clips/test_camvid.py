@@ -100,3 +100,13 @@ def test_the_real_key_frames(real_camvid):
     assert (len(train.clips), len(val.clips)) == (367, 101)
     assert val.clips[50].offsets(4) == (-4, -2, 0, 2, 4)
     check_split(val)
+
+
+def test_key_frames_of_several_sizes_need_an_image_size(camvid):
+    for folder in ("train", "trainannot"):
+        path = str(camvid / folder / "0001TP_006750.png")
+        cv2.imwrite(path, cv2.imread(path, cv2.IMREAD_UNCHANGED)[:24])
+    split = reader.load_split(str(camvid), "train", 30)
+    with pytest.raises(UserError, match=r"several sizes, 48x64 .* and 24x64 .*: give --image_size"):
+        check_split(split)
+    check_split(split, image_size=(48, 64))
