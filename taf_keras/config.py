@@ -189,7 +189,7 @@ class TAFConfig:
     """
 
     method: str = "taf"
-    weight: float = 3.0
+    weight: float = 6.0
     change_rates: tuple[float, ...] | None = None
     contrastive_loss: str = "l1"
     contrast_on: str = "probabilities"
