@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import STRATEGIES, RuntimeConfig
+from taf_keras.config import EXPORT_FORMATS, STRATEGIES, RuntimeConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -39,4 +39,10 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "validations",
         RuntimeConfig.validations,
         "Evaluations on the val split, spread evenly over the training, 0 or more. Default: ours.",
+    )
+    flag.names(
+        "export_formats",
+        RuntimeConfig.export_formats,
+        f"Files beside the SavedModel in export/: any of {', '.join(EXPORT_FORMATS)}. Default: ours.",
+        empty="the SavedModel alone",
     )

@@ -51,6 +51,11 @@ class FlagDefiner:
         form = "comma-separated numbers, such as 1e-4,inf,inf"
         self._define(name, default, help, _Parser(_numbers, form, "", empty), _join(","))
 
+    def names(self, name: str, default, help: str, empty: str) -> None:
+        """Comma-separated names, as a tuple; empty is the empty tuple."""
+        parser = _Parser(lambda text: tuple(text.split(",")), "comma-separated names", "", empty, nothing=())
+        self._define(name, default, help, parser, _join(","))
+
     def size(self, name: str, default, help: str, empty: str = "") -> None:
         """Height and width in pixels, as a tuple of two positive ints."""
         form = "HEIGHTxWIDTH in pixels, such as 360x480"
@@ -66,8 +71,9 @@ class FlagDefiner:
 class _Parser(flags.ArgumentParser):
     """Reads text with `read`, a function that raises ValueError; refuses in words of ours."""
 
-    def __init__(self, read: Callable, form: str, refusal: str, empty: str):
+    def __init__(self, read: Callable, form: str, refusal: str, empty: str, nothing=None):
         super().__init__()
+        self._nothing = nothing
         self.syntactic_help = form
         self.empty = empty
         self._read = read
@@ -77,7 +83,7 @@ class _Parser(flags.ArgumentParser):
         if not isinstance(argument, str):
             return argument  # a default
         if not argument and self.empty:
-            return None
+            return self._nothing
         try:
             return self._read(argument)
         except ValueError:

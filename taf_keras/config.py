@@ -18,6 +18,7 @@ DATASETS = ("synthetic", "camvid", "cityscapes")
 SPLITS = ("train", "val", "test")
 LABELS = ("key", "all")
 EVAL_SPLITS = ("auto", *SPLITS)
+EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
 
@@ -240,7 +241,17 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """Where and how a run executes; nothing here changes its result."""
+    """Where and how a run executes and what it leaves; nothing here changes its result.
+
+    Attributes:
+        model_dir: folder of the run.
+        strategy: one of STRATEGIES; `auto` is mirrored with two or more GPUs.
+        replicas: number of replicas; None is one per GPU.
+        reader_threads: threads that read and augment examples.
+        log_every: steps between two entries of TensorBoard's scalars.
+        validations: number of validations (and checkpoints) during the training; 0 is none.
+        export_formats: any of EXPORT_FORMATS, written beside the SavedModel.
+    """
 
     model_dir: str = "runs/default"
     strategy: str = "auto"
@@ -248,6 +259,7 @@ class RuntimeConfig:
     reader_threads: int = 2
     log_every: int = 10
     validations: int = 10
+    export_formats: tuple[str, ...] = ()
 
     def __post_init__(self):
         require_one_of("strategy", self.strategy, STRATEGIES)
@@ -255,6 +267,8 @@ class RuntimeConfig:
         require(self.reader_threads >= 1, f"--reader_threads={self.reader_threads}: must be 1 or more")
         require(self.log_every >= 1, f"--log_every={self.log_every}: must be 1 or more steps")
         require(self.validations >= 0, f"--validations={self.validations}: must be 0 or more")
+        for name in self.export_formats:
+            require_one_of("export_formats", name, EXPORT_FORMATS)
 
 
 @dataclass(frozen=True)

@@ -67,5 +67,5 @@ def finished_run(tmp_path_factory):
     """(config, metrics) of a tiny run from beginning to end."""
     from taf_keras.training.run import train
 
-    config = tiny_config(tmp_path_factory.mktemp("finished"))
+    config = tiny_config(tmp_path_factory.mktemp("finished"), training={"epochs": 4})
     return config, train(config)

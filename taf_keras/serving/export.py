@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -11,17 +12,23 @@ import keras
 import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
+from taf_keras.errors import UserError
 
 CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this folder aside for such files
 
 
-def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> None:
+_FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
+
+
+def export_model(network: keras.Model, classes: ClassTable, folder: Path, formats=()) -> None:
     """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
     returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
     width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`.
     `assets.extra/classes.json` holds the class names and colours.
+
+    `formats` adds model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the same outputs.
 
     The folder gets its name only when the export is complete.
     """
@@ -50,5 +57,34 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> Non
     (temporary / CLASSES_FILE).write_text(
         json.dumps({"names": classes.names, "colours": classes.colours}, indent=2) + "\n"
     )
+    for name in formats:
+        _single_file_model(network).export(str(temporary / _FILES[name]), format=name, verbose=False)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
+
+
+def check_formats(formats) -> None:
+    """Raises: UserError where a format needs a package that is not installed."""
+    if "onnx" in formats:
+        missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(f"--export_formats=onnx: needs `pip install {' '.join(missing)}`")
+
+
+@keras.saving.register_keras_serializable("taf_keras")
+class Labels(keras.layers.Layer):
+    """Class of the largest score, int32. (keras.ops.argmax needs operations that LiteRT lacks.)"""
+
+    def call(self, scores):
+        return tf.argmax(scores, axis=-1, output_type=tf.int32)
+
+    def compute_output_spec(self, scores):
+        return keras.KerasTensor(scores.shape[:-1], dtype="int32")
+
+
+def _single_file_model(network: keras.Model) -> keras.Model:
+    outputs = {
+        "probabilities": keras.layers.Softmax(dtype="float32", name="probabilities")(network.output),
+        "labels": Labels(name="labels")(network.output),
+    }
+    return keras.Model(network.input, outputs)

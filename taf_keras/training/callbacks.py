@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 
 import keras
+import pandas as pd
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
@@ -36,6 +38,28 @@ class StepLogs(keras.callbacks.Callback):
 
     def _rate(self) -> float:
         return self.steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+
+
+class WriteHistory(keras.callbacks.Callback):
+    """Writes one row of figures per epoch to a CSV file; what was not measured in an epoch stays empty.
+
+    (Keras' CSVLogger fixes its columns in the first epoch, which has no validation.) Rows of epochs
+    that a resumed run repeats are replaced.
+    """
+
+    def __init__(self, path: Path, first_epoch: int):
+        super().__init__()
+        self.path = path
+        self.rows = []
+        if first_epoch and path.is_file():
+            known = pd.read_csv(path)
+            self.rows = known[known.epoch < first_epoch].to_dict("records")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch} | {name: float(value) for name, value in logs.items()})
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        pd.DataFrame(self.rows).to_csv(temporary, index=False)
+        os.replace(temporary, self.path)
 
 
 class StopAtNaN(keras.callbacks.Callback):

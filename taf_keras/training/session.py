@@ -14,7 +14,7 @@ from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.models.build import build_model
 from taf_keras.pipeline.batches import evaluation_batches, training_batches
 from taf_keras.progress import Progress
-from taf_keras.serving.export import export_model
+from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
@@ -23,6 +23,7 @@ from taf_keras.training.callbacks import (
     ShowProgress,
     StepLogs,
     StopAtNaN,
+    WriteHistory,
     WritePictures,
 )
 from taf_keras.training.optimizer import build_optimizer
@@ -42,6 +43,7 @@ class Session:
 
     def __init__(self, config: Config, classes):
         self.config, self.classes = config, classes
+        check_formats(config.runtime.export_formats)
         self.strategy = build_strategy(config)
         self.replicas = self.strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.training.seed)
@@ -88,7 +90,7 @@ class Session:
                 config.runtime.reader_threads,
                 progress,
             )
-        export_model(network, self.classes, run.export)
+        export_model(network, self.classes, run.export, config.runtime.export_formats)
         return metrics
 
 
@@ -110,7 +112,7 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
     callbacks = [
         StepLogs(config.training.batch_size),
         StopAtNaN(run.checkpoints, first_step),
-        keras.callbacks.CSVLogger(run.history, append=first_step > 0),
+        WriteHistory(run.history, first_step // steps_per_epoch),
         keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
         SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
     ]

@@ -10,6 +10,7 @@ from taf_keras.clips.decode import read_image, read_label, read_raw_label
 from taf_keras.errors import UserError
 
 CLASSES = ClassTable(("road", "car", "sky"), ((0, 0, 0),) * 3)
+JPEG = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
 RAW = ClassTable(("road", "car"), ((0, 0, 0),) * 2, {7: 0, 8: 0, 26: 1, 0: VOID})  # as Cityscapes' ids
 
 
@@ -125,11 +126,16 @@ def bad_files(folder: Path) -> dict[str, str]:
     (folder / "empty.png").touch()
     (folder / "text.png").write_text("not an image")
     (folder / "folder.png").mkdir()
+    whole = Path(save(folder / "whole.png", np.zeros((64, 64), np.uint8))).read_bytes()
+    for name, image in (("half.png", whole), ("half.jpg", JPEG)):
+        (folder / name).write_bytes(image[: len(image) // 2])
     return {
         str(folder / "missing.png"): "cannot be read: No such file",
         str(folder / "empty.png"): "not a readable image (0 bytes)",
         str(folder / "text.png"): "not a readable image (12 bytes)",
         str(folder / "folder.png"): "cannot be read",
+        str(folder / "half.png"): "not a readable image",
+        str(folder / "half.jpg"): "not a readable image",
     }
 
 

@@ -62,6 +62,7 @@ COMMAND_LINE = {
     "reader_threads": ("9", 9),
     "log_every": ("8", 8),
     "validations": ("4", 4),
+    "export_formats": ("litert", ("litert",)),
 }
 
 
@@ -120,6 +121,8 @@ def test_what_flags_write_to_a_file_they_read_back(tmp_path):
 def test_empty_means_none_exactly_where_the_config_allows_none(flag, group, field):
     if "None" in field.type:
         assert parse(f"--{flag}=")[flag].value is None
+    elif field.type == "tuple[str, ...]":  # no names
+        assert parse(f"--{flag}=")[flag].value == ()
     else:
         with pytest.raises(IllegalFlagValueError, match=f"--{flag}=: "):
             parse(f"--{flag}=")

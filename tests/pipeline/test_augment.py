@@ -1,4 +1,4 @@
-"""One geometry for image, label and mask. The pictures are coordinates, so that each pixel tells its origin."""
+"""One geometry for image, label and mask. The pictures are coordinates: each pixel tells its origin."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,14 @@ def test_a_draw_depends_on_its_arguments_alone():
     for p in reversed(places + places[::2]):
         assert drawn(epoch=p[0], example=p[1], repeat=p[2]) == first[p]
     assert len(set(first.values())) == len(places), "places must not share their draw"
-    assert drawn(seed=4) != drawn(seed=3)
+
+
+@pytest.mark.parametrize("argument", ["seed", "epoch", "example", "repeat"])
+def test_the_crop_and_the_pair_depend_on_each_argument(argument):
+    """Over 20 draws each, equal values occur by chance alone: n, i1 and i2 agree in 1 of 31·3·3."""
+    draws = [drawn(**{argument: value}) for value in range(20)]
+    assert len({(d.scale, d.crop_y, d.crop_x) for d in draws}) == 20
+    assert len({(d.offset_frames, d.key_branch, d.partner_branch) for d in draws}) > 15
 
 
 def test_offsets_are_uniform_over_the_window_and_zero_is_one_of_them():

@@ -35,10 +35,12 @@ def test_the_folder_holds_what_the_readme_says(finished_run):
     assert set(written["per_class_iou"]) >= {"sky", "road", "car"}
 
     history = pd.read_csv(folder / "history.csv")
-    assert history["epoch"].tolist() == [0, 1]
-    # 4 steps: the rate after the last one has decayed to 0.
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    # The rate after the last step has decayed to 0.
     assert history["learning_rate"].iloc[-1] == 0
     assert np.isfinite(history["loss"]).all()
+    # 2 validations in 4 epochs.
+    assert history["val_miou"].notna().tolist() == [False, True, False, True]
 
 
 def test_tensorboard_has_the_scalars_and_pictures(finished_run):
@@ -68,10 +70,8 @@ class Interrupted(Exception):
     pass
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch):
-    whole = tiny_config(tmp_path, training={"epochs": 4}, runtime={"model_dir": str(tmp_path / "whole")})
-    train(whole)
-
+def test_an_interrupted_run_ends_with_the_same_weights(finished_run, tmp_path, monkeypatch):
+    whole = finished_run[0]
     parts = replace(whole, runtime=replace(whole.runtime, model_dir=str(tmp_path / "parts")))
     with monkeypatch.context() as patch:
 
@@ -82,10 +82,12 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch):
         patch.setattr(callbacks.ShowProgress, "on_epoch_end", on_epoch_end)
         with pytest.raises(Interrupted):
             train(parts)
+    assert pd.read_csv(tmp_path / "parts" / "history.csv")["epoch"].tolist() == [0, 1, 2]
     train(parts)
+    assert pd.read_csv(tmp_path / "parts" / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]
 
     name = "checkpoints/step-00000008.weights.h5"
-    a, b = weights(tmp_path / "whole" / name), weights(tmp_path / "parts" / name)
+    a, b = weights(Path(whole.runtime.model_dir) / name), weights(tmp_path / "parts" / name)
     assert a.keys() == b.keys()
     assert any("optimizer" in key for key in a)
     for key in a:
@@ -102,24 +104,20 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
-def test_methods_differ_as_they_should(tmp_path):
-    """A baseline sees key frames only: a batch of 4 is 4 labelled examples, and 1 step an epoch."""
-    config = tiny_config(tmp_path, taf={"method": "baseline"}, training={"epochs": 1})
-    metrics = train(config)
-    assert metrics["steps"] == 1
-    history = pd.read_csv(tmp_path / "run" / "history.csv")
-    assert not [name for name in history if name.startswith("delta/")]
-
-
-def test_camvid_files_train_and_evaluate(tmp_path, camvid):
+def test_a_baseline_on_files_sees_key_frames_only(tmp_path, camvid):
+    """A batch of 4 is 4 labelled examples: 0.6 of 5 labels are 3 key frames, so 1 step an epoch."""
     config = tiny_config(
         tmp_path,
         data={"dataset": "camvid", "data_dir": str(camvid), "temporal_context": 30, "label_fraction": 0.6},
+        taf={"method": "baseline"},
+        training={"epochs": 1},
     )
     metrics = train(config)
-    assert metrics["split"] == "val"
-    assert metrics["frames"] == 2
+    assert metrics["steps"] == 1
+    assert (metrics["split"], metrics["frames"]) == ("val", 2)
     assert set(metrics["per_class_iou"]) >= {"sky", "bicyclist"}
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert not [name for name in history if name.startswith("delta/")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,230 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from taf_keras.clips.clip import VOID
+from taf_keras.config import CONTRASTIVE_LOSSES
+from taf_keras.taf import losses
+
+# Logits whose softmax is (1/4, 3/4) and (1/2, 1/2).
+QUARTER, HALF = (0.0, math.log(3)), (0.0, 0.0)
+EVERYWHERE = np.ones((1, 1, 1), bool)
+
+
+def pixels(*logits) -> np.ndarray:
+    """float32 (1, 1, n, classes): one row of n pixels."""
+    return np.float32(logits)[None, None]
+
+
+def random_logits(seed: int, shape=(3, 4, 5, 6)) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32) * 3
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def gradient(function, *values):
+    values = [tf.constant(value) for value in values]
+    with tf.GradientTape() as tape:
+        for value in values:
+            tape.watch(value)
+        result = tf.reduce_sum(function(*values))
+    return [g.numpy() for g in tape.gradient(result, values)]
+
+
+# --- R+ (Eq. 4) -------------------------------------------------------------------------------------
+
+
+def test_hinge_on_both_sides_of_its_kink():
+    delta, limit = np.float32([0.2, 0.5, 0.5, 0.75, 0.1]), np.float32([0.5, 0.5, 0.25, 0.0, math.inf])
+    np.testing.assert_array_equal(losses.hinge(delta, limit), np.float32([0, 0, 0.25, 0.75, 0]))
+
+
+def test_hinge_pulls_above_the_slack_alone():
+    """Slope 1 above, 0 below, at the kink and under an infinite slack."""
+    delta, limit = np.float32([0.2, 0.5, 0.51, 0.75, 0.1]), np.float32([0.5, 0.5, 0.5, 0.0, math.inf])
+    (slope,) = gradient(lambda d: losses.hinge(d, tf.constant(limit)), delta)
+    np.testing.assert_array_equal(slope, [0, 0, 1, 1, 0])
+
+
+def test_slack_is_the_rate_of_the_drawn_branch_times_the_change():
+    rates = (0.5, 2.0, math.inf, 0.0)
+    limit = losses.slack(rates, np.int32([0, 1, 1, 3]), np.float32([4, 4, 0, 7]))
+    np.testing.assert_array_equal(limit, np.float32([2, 8, 0, 0]))
+    assert limit.dtype == "float32"
+
+
+def test_infinite_slack_stays_infinite_at_n_0():
+    limit = losses.slack((1.0, math.inf), np.int32([1, 1, 0]), np.float32([0, 3, 0]))
+    np.testing.assert_array_equal(limit, np.float32([math.inf, math.inf, 0]))
+
+
+def test_no_slack_when_no_rate_is_finite():
+    limit = losses.slack((math.inf,) * 2, np.int32([0, 1]), np.float32([0, 1]))
+    assert np.isposinf(limit).all()
+
+
+# --- δ (Eq. 3, 5.5) ---------------------------------------------------------------------------------
+
+
+def test_l1_of_two_pixels():
+    """|1/4 − 1/2| = |3/4 − 1/2| = 1/4 in one pixel, 0 in the other: 1/4 over classes, 1/8 over pixels."""
+    a, b = pixels(QUARTER, HALF), pixels(HALF, HALF)
+    np.testing.assert_allclose(losses.difference(a, b, np.ones((1, 1, 2), bool)), [1 / 8], rtol=1e-6)
+
+
+def test_l1_is_a_mean_over_classes():
+    """Probabilities (1, 0, 0, 0) and (0, 1, 0, 0) differ by 2 in all, and by 2/4 in the mean."""
+    a, b = pixels((100, 0, 0, 0)), pixels((0, 100, 0, 0))
+    np.testing.assert_allclose(losses.difference(a, b, EVERYWHERE), [0.5], rtol=1e-6)
+
+
+def test_l2():
+    """The mean of (1/4)² and (1/4)²."""
+    values = losses.difference(pixels(QUARTER), pixels(HALF), EVERYWHERE, "l2")
+    np.testing.assert_allclose(values, [1 / 16], rtol=1e-6)
+
+
+def test_symmetric_cross_entropy():
+    """(Σ (p − q)·(ln p − ln q)) / 2 with p = (1/4, 3/4), q = (1/2, 1/2).
+
+    −1/4 · ln(1/2) + 1/4 · ln(3/2) = 1/4 · ln 3; the half and the mean over two classes leave ln(3)/16.
+    """
+    values = losses.difference(pixels(QUARTER), pixels(HALF), EVERYWHERE, "symmetric_cross_entropy")
+    np.testing.assert_allclose(values, [math.log(3) / 16], rtol=1e-6)
+
+
+def test_symmetric_cross_entropy_is_what_its_name_says():
+    """H(a, b) + H(b, a) − H(a) − H(b) over two, each a mean over classes, from float64 probabilities."""
+    a, b = random_logits(0), random_logits(1)
+    p, q = softmax(a.astype(np.float64)), softmax(b.astype(np.float64))
+    entropies = -p * np.log(q) - q * np.log(p) + p * np.log(p) + q * np.log(q)
+    values = losses.difference(a, b, np.ones((3, 4, 5), bool), "symmetric_cross_entropy")
+    np.testing.assert_allclose(values, entropies.mean(axis=(1, 2, 3)) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("l1", (1 + 3) / 2), ("l2", (1 + 9) / 2)])
+def test_logits_may_be_compared_instead(kind, expected):
+    a, b = pixels((1.0, 5.0)), pixels((2.0, 2.0))
+    assert losses.difference(a, b, EVERYWHERE, kind, on="logits").numpy() == [expected]
+
+
+@pytest.mark.parametrize("kind", CONTRASTIVE_LOSSES)
+class TestEveryContrastiveLoss:
+    def test_equal_predictions_have_distance_exactly_zero_and_no_slope(self, kind):
+        logits, valid = random_logits(0) * 30, np.ones((3, 4, 5), bool)
+        assert (losses.difference(logits, logits.copy(), valid, kind).numpy() == 0.0).all()
+        slopes = gradient(lambda a, b: losses.difference(a, b, valid, kind), logits, logits.copy())
+        np.testing.assert_array_equal(slopes, np.zeros_like(slopes))
+
+    def test_it_is_symmetric_and_positive(self, kind):
+        a, b, valid = random_logits(0), random_logits(1), np.ones((3, 4, 5), bool)
+        there, back = losses.difference(a, b, valid, kind), losses.difference(b, a, valid, kind)
+        np.testing.assert_allclose(there, back, rtol=1e-6)
+        assert (there.numpy() > 0).all()
+
+    def test_padding_does_not_count(self, kind):
+        a, b = random_logits(0), random_logits(1)
+        valid = np.random.default_rng(2).random((3, 4, 5)) < 0.5
+        expected = []
+        for example, inside in enumerate(valid):  # each valid pixel as an image of its own
+            x, y = a[example][inside][:, None, None], b[example][inside][:, None, None]
+            ones = np.ones((len(x), 1, 1), bool)
+            expected.append(np.mean(losses.difference(x, y, ones, kind)))
+        np.testing.assert_allclose(losses.difference(a, b, valid, kind), expected, rtol=1e-5)
+        (slope,) = gradient(lambda a: losses.difference(a, b, valid, kind), a)
+        np.testing.assert_array_equal(slope.any(axis=-1), valid)
+
+    def test_an_example_without_valid_pixels_has_distance_0(self, kind):
+        a, b, valid = random_logits(0), random_logits(1), np.ones((3, 4, 5), bool)
+        valid[1] = False
+        values = losses.difference(a, b, valid, kind).numpy()
+        assert values[1] == 0
+        assert np.isfinite(values).all()
+        (slope,) = gradient(lambda a: losses.difference(a, b, valid, kind), a)
+        assert np.isfinite(slope).all()
+        assert not slope[1].any()
+
+    def test_half_precision_is_left_before_the_softmax(self, kind):
+        a, b, valid = np.float16(random_logits(0)), np.float16(random_logits(1)), np.ones((3, 4, 5), bool)
+        values = losses.difference(a, b, valid, kind)
+        assert values.dtype == "float32"
+        np.testing.assert_array_equal(values, losses.difference(np.float32(a), np.float32(b), valid, kind))
+
+    def test_extreme_logits_stay_finite(self, kind):
+        a, b = pixels((1e4, -1e4)), pixels((-1e4, 1e4))
+        assert np.isfinite(losses.difference(a, b, EVERYWHERE, kind)).all()
+        assert np.isfinite(gradient(lambda a: losses.difference(a, b, EVERYWHERE, kind), a)).all()
+
+
+# --- Cross entropy ----------------------------------------------------------------------------------
+
+
+def test_cross_entropy_of_two_pixels():
+    """−ln(3/4) and −ln(1/2), and their mean per example."""
+    logits = np.concatenate([pixels(QUARTER, HALF), pixels(HALF, HALF)])
+    labels = np.uint8([[[1, 0]], [[0, 1]]])
+    expected = [(math.log(4 / 3) + math.log(2)) / 2, math.log(2)]
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-6)
+
+
+def test_void_does_not_count():
+    """Neither in the sum nor in the number of pixels, nor has it a gradient."""
+    logits = np.concatenate([pixels(QUARTER, HALF, (9, -9)), pixels(HALF, QUARTER, (3, 3))])
+    labels = np.uint8([[[1, VOID, VOID]], [[VOID, 0, 0]]])
+    expected = [math.log(4 / 3), (math.log(4) + math.log(2)) / 2]
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-6)
+    (slope,) = gradient(lambda x: losses.cross_entropy(x, labels), logits)
+    np.testing.assert_array_equal(slope[labels == VOID], 0)
+    assert slope[labels != VOID].any(axis=-1).sum() == 3
+
+
+def test_cross_entropy_without_labelled_pixels_is_0():
+    logits, labels = random_logits(0), np.zeros((3, 4, 5), np.uint8)
+    labels[1] = VOID
+    values = losses.cross_entropy(logits, labels).numpy()
+    assert values[1] == 0
+    assert np.isfinite(values).all()
+    (slope,) = gradient(lambda x: losses.cross_entropy(x, labels), logits)
+    assert np.isfinite(slope).all()
+    assert not slope[1].any()
+
+
+def test_each_example_weighs_the_same():
+    """A mean of per-example means: a nearly void example is not drowned by a full one."""
+    logits = random_logits(0, (2, 4, 5, 3))
+    labels = np.random.default_rng(1).integers(0, 3, (2, 4, 5)).astype(np.uint8)
+    labels[0].flat[1:] = VOID
+    p = softmax(logits.astype(np.float64))
+    expected = [
+        -np.log(p[0, 0, 0, labels[0, 0, 0]]),
+        -np.log(np.take_along_axis(p[1], labels[1][..., None].astype(int), axis=-1)).mean(),
+    ]
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-5)
+
+
+def test_cross_entropy_leaves_half_precision_first():
+    logits = np.float16(random_logits(0))
+    labels = np.random.default_rng(1).integers(0, 6, (3, 4, 5)).astype(np.uint8)
+    values = losses.cross_entropy(logits, labels)
+    assert values.dtype == "float32"
+    np.testing.assert_array_equal(values, losses.cross_entropy(np.float32(logits), labels))
+
+
+# --- The input's own change (5.4) -------------------------------------------------------------------
+
+
+def test_input_change_is_a_share_of_the_range_of_colours():
+    """255 levels in one of three channels of one of two valid pixels: 1/6. The padding changes more."""
+    a, b = np.zeros((2, 1, 3, 3), np.uint8), np.zeros((2, 1, 3, 3), np.uint8)
+    b[0, 0, 0, 0] = 255
+    b[0, 0, 2] = 255  # in the padding
+    valid = np.bool_([[[1, 1, 0]], [[0, 0, 0]]])
+    change = losses.input_change(a, b, valid)
+    np.testing.assert_allclose(change, [1 / 6, 0], rtol=1e-6)
+    np.testing.assert_array_equal(losses.input_change(b, a, valid), change)  # no wrap of uint8
+    assert change.dtype == "float32"

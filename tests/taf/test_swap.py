@@ -1,0 +1,112 @@
+import keras
+import numpy as np
+import pytest
+from taf_examples import RATES, tiny_config
+
+from taf_keras.models.build import build_model
+from taf_keras.taf.swap import swap_branches
+
+NAMES = ("slow", "middle", "fast")
+
+
+def numpy_terms(terms) -> dict[str, np.ndarray]:
+    return {name: keras.ops.convert_to_numpy(x) for name, x in terms.items()}
+
+
+@pytest.fixture
+def terms():
+    """Six examples: three key frames and their partners. Branches of several ranks, and a skip."""
+    shapes = {"slow": (6, 1, 1, 4), "middle": (6, 5, 7, 2), "fast": (6, 3), "skip": (6, 9, 9, 1)}
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_each_example_takes_its_drawn_branch_from_its_partner_and_nothing_else(terms):
+    drawn = np.int32([0, 1, 2, 2, 1, 0])
+    swapped = numpy_terms(swap_branches(terms, NAMES, drawn))
+    assert list(swapped) == list(terms)
+    for example in range(6):
+        partner = (example + 3) % 6
+        for index, name in enumerate(NAMES):
+            source = partner if index == drawn[example] else example
+            np.testing.assert_array_equal(swapped[name][example], terms[name][source])
+
+
+def test_names_that_are_not_branches_pass_through(terms):
+    swapped = swap_branches(terms, NAMES, np.zeros(6, np.int32))
+    assert swapped["skip"] is terms["skip"]
+    # The order of `branches` gives the index its meaning, not that of the dict.
+    swapped = numpy_terms(swap_branches(terms, ("fast", "slow"), np.ones(6, np.int32)))
+    np.testing.assert_array_equal(swapped["slow"], np.roll(terms["slow"], 3, axis=0))
+    np.testing.assert_array_equal(swapped["fast"], terms["fast"])
+    np.testing.assert_array_equal(swapped["middle"], terms["middle"])
+
+
+def test_the_terms_stay_as_they_were(terms):
+    before = {name: x.copy() for name, x in terms.items()}
+    swap_branches(terms, NAMES, np.int32([0, 1, 2, 0, 1, 2]))
+    for name in terms:
+        np.testing.assert_array_equal(terms[name], before[name])
+
+
+def test_swapping_twice_is_the_identity(terms):
+    """Where both frames of each pair draw the same branch: both hold the other's, and give it back."""
+    for drawn in ([0, 1, 2], [1, 1, 0]):
+        drawn = np.int32(drawn * 2)
+        once = swap_branches(terms, NAMES, drawn)
+        twice = numpy_terms(swap_branches(once, NAMES, drawn))
+        for name in terms:
+            np.testing.assert_array_equal(twice[name], terms[name])
+        assert any(not np.array_equal(once[name], terms[name]) for name in NAMES)
+
+
+def test_equal_frames_are_not_changed(terms):
+    equal = {name: np.concatenate([x[:3], x[:3]]) for name, x in terms.items()}
+    swapped = numpy_terms(swap_branches(equal, NAMES, np.int32([0, 1, 2, 1, 2, 0])))
+    for name in equal:
+        np.testing.assert_array_equal(swapped[name], equal[name])
+
+
+def test_source_names_the_example_to_take_from(terms):
+    drawn, source = np.int32([1] * 5 + [0]), np.int32([5, 0, 0, 3, 1, 2])
+    swapped = numpy_terms(swap_branches(terms, NAMES, drawn, source))
+    expected = terms["middle"][source]
+    expected[5] = terms["middle"][5]  # it drew the first branch
+    np.testing.assert_array_equal(swapped["middle"], expected)
+    np.testing.assert_array_equal(swapped["slow"][5], terms["slow"][2])
+    np.testing.assert_array_equal(swapped["slow"][:5], terms["slow"][:5])
+    np.testing.assert_array_equal(swapped["fast"], terms["fast"])
+
+
+def test_the_other_half_is_the_default_source(terms):
+    drawn = np.int32([0, 1, 2, 1, 2, 0])
+    default = numpy_terms(swap_branches(terms, NAMES, drawn))
+    named = numpy_terms(swap_branches(terms, NAMES, drawn, np.int32([3, 4, 5, 0, 1, 2])))
+    for name in terms:
+        np.testing.assert_array_equal(default[name], named[name])
+
+
+@pytest.mark.parametrize("model", list(RATES))
+def test_the_swap_commutes_with_the_projection(model):
+    """Ω begins with an affine map per branch, so swapping Φ_i (Eq. 3) and swapping its map are one."""
+    keras.utils.set_random_seed(0)
+    config = tiny_config(model)
+    network = build_model(config.model, num_classes=4)
+    projection = network.get_layer("projection")
+    rng = np.random.default_rng(1)
+    for variable in projection.variables:  # FCN8s's biases too, which begin at 0
+        variable.assign(rng.normal(size=variable.shape))
+    frames = rng.integers(0, 256, (6, 48, 64, 3)).astype(np.float32)
+    features = network.get_layer("encoder")(frames, training=True)
+    branches = config.model.branches
+    drawn = rng.integers(0, len(branches), 6).astype(np.int32)
+
+    before = numpy_terms(projection(swap_branches(features, branches, drawn)))
+    behind = numpy_terms(swap_branches(projection(features), branches, drawn))
+    still = numpy_terms(projection(features))
+    assert set(before) == set(behind) >= set(branches)
+    for name in before:
+        np.testing.assert_allclose(before[name], behind[name], rtol=1e-5, atol=1e-5)
+    for index, name in enumerate(branches):
+        changed = np.any(before[name] != still[name], axis=(1, 2, 3))
+        np.testing.assert_array_equal(changed, drawn == index)

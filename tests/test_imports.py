@@ -1,0 +1,134 @@
+"""Imports point one way (CONTRIBUTING.md), and what must start fast imports nothing heavy."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Part of taf_keras -> the parts that it may import, besides itself.
+_BASE = {"config", "errors", "progress"}
+ALLOWED = {
+    "config": {"errors"},
+    "errors": set(),
+    "progress": set(),
+    "clips": _BASE,
+    "pipeline": _BASE | {"clips"},
+    "models": _BASE,
+    "taf": _BASE | {"models"},
+    "storage": _BASE,
+    "evaluation": _BASE | {"clips", "pipeline", "models", "taf", "storage"},
+    "serving": _BASE | {"clips", "pipeline", "models", "taf", "storage", "evaluation"},
+    "training": _BASE | {"clips", "pipeline", "models", "taf", "storage", "evaluation", "serving"},
+}
+VOID = "taf_keras.clips.clip"  # the id of pixels that do not count, which losses must know
+# Files that know tensors and names alone.
+KERAS_ALONE = ["taf_keras/models", "taf_keras/taf/swap.py", "taf_keras/taf/losses.py"]
+KERAS_ALONE += ["taf_keras/evaluation/confusion.py"]
+TENSORFLOW_ALLOWED = {"taf_keras/models/layers.py"}  # keras.ops cannot resize to a dynamic size
+
+
+def python_files(*places: str) -> list[Path]:
+    files = []
+    for place in places:
+        path = ROOT / place
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    assert files
+    return files
+
+
+def imports(file: Path) -> set[str]:
+    """Every module that `file` imports, on any line; `from a import b` counts as a and a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(file)}: relative import of {node.module}; write it in full"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def name(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def part(module: str) -> str:
+    """`taf_keras.clips.clip` -> `clips`; empty for the package itself."""
+    return (module.split(".") + [""])[1]
+
+
+def refuse(wrong: list[str]) -> None:
+    assert not wrong, "\n".join(["imports against the direction:", *wrong])
+
+
+def test_every_part_has_its_place():
+    places = {path.stem for path in (ROOT / "taf_keras").iterdir() if path.name[0] not in "_."}
+    assert places == set(ALLOWED)
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for file in python_files("taf_keras"):
+        own = file.relative_to(ROOT / "taf_keras").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for module in sorted(imports(file)):
+            if not within(module, "taf_keras") or part(module) in {"", own} | ALLOWED[own]:
+                continue
+            if own == "taf" and within(module, VOID):
+                continue
+            wrong.append(f"{name(file)} imports {module}")
+    refuse(wrong)
+
+
+def test_swap_and_losses_know_tensors_and_names():
+    wrong = []
+    for file in python_files("taf_keras/taf/swap.py", "taf_keras/taf/losses.py"):
+        for module in sorted(imports(file)):
+            if within(module, "taf_keras") and not within(module, VOID):
+                wrong.append(f"{name(file)} imports {module}")
+    refuse(wrong)
+
+
+def test_only_scripts_and_flags_know_absl():
+    files = python_files("taf_keras")
+    wrong = [
+        f"{name(f)} imports {m}" for f in files for m in sorted(imports(f)) if within(m, "absl", "flags")
+    ]
+    refuse(wrong)
+
+
+def test_models_and_losses_use_keras_alone():
+    wrong = []
+    for file in python_files(*KERAS_ALONE):
+        for module in sorted(imports(file)):
+            if within(module, "tensorflow") and name(file) not in TENSORFLOW_ALLOWED:
+                wrong.append(f"{name(file)} imports {module}")
+    refuse(wrong)
+
+
+@pytest.mark.parametrize(
+    "module", ["taf_keras.training.run", "taf_keras.clips.load", "taf_keras.clips.synthetic"]
+)
+def test_checks_of_the_input_come_before_tensorflow(module, tmp_path):
+    """A bad flag is refused without the seconds that TensorFlow takes to import."""
+    code = f"import sys, {module}; print({{'tensorflow', 'keras', 'keras_cv'}} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "set()", f"{module} imports {result.stdout.strip()}"
