@@ -63,7 +63,7 @@ def within(module: str, *packages: str) -> bool:
 
 def part(module: str) -> str:
     """`taf_keras.clips.clip` -> `clips`; empty for the package itself."""
-    return (module.split(".") + [""])[1]
+    return module.split(".")[1] if "." in module else ""
 
 
 def refuse(wrong: list[str]) -> None:

@@ -13,9 +13,10 @@ from flags import CONFIG_MODULES, evaluation
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+_ENVIRONMENT = "python3 -m venv .venv && . .venv/bin/activate && pip install -r "
 COMMANDS = [
-    "python3 -m venv .venv && . .venv/bin/activate && pip install -r requirements.txt && python train.py",
-    "python3 -m venv .venv && . .venv/bin/activate && pip install -r requirements-dev.txt && python -m pytest",
+    _ENVIRONMENT + "requirements.txt && python train.py",
+    _ENVIRONMENT + "requirements-dev.txt && python -m pytest",
 ]
 # Options of tools that are run as modules, in sentences that do not name the module, and of TensorBoard.
 ELSEWHERE = {"output_dir", "arm", "seeds", "jobs", "logdir"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import keras
 from keras import layers, ops
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 
 # Pyramid level -> layer. Level Pn has a stride of 2^n, but for the stages that are dilated instead.
 _RESNET50_TAPS = {
@@ -91,8 +92,8 @@ def _resnet50(config: ModelConfig):
         if skipped > before and block == 1 and conv in (0, 1):  # the shortcut and the first 1×1 stride
             changes["strides"] = (1, 1)
         if conv == 2:
-            rate = skipped if block > 1 else before
-            changes["dilation_rate"] = (rate, rate)
+            # Keras strides in the first 1×1, so already the first block's 3×3 sees the finer grid.
+            changes["dilation_rate"] = (skipped, skipped)
         return changes
 
     return original, _RESNET50_TAPS, edit
@@ -146,8 +147,8 @@ def _with_weights(model: keras.Model, config: ModelConfig) -> keras.Model:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one for each layer, before the error that says it all
             model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = first_line(error)
         raise UserError(
             f"--backbone_weights={weights}: not the weights of {config.backbone} "
             f"(width {config.backbone_width:g}, include_top=False): {reason}"
@@ -166,7 +167,7 @@ def _imagenet(config: ModelConfig) -> keras.Model:
             include_top=False, weights="imagenet", input_shape=(224, 224, 3), alpha=config.backbone_width
         )
     except Exception as error:  # download errors of many types, and widths that were never trained
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"--backbone_weights=imagenet: the weights of {config.backbone} (width "
             f"{config.backbone_width:g}) cannot be downloaded: {reason}. Allowed without a network are "

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from taf_keras.clips.clip import VOID, Split
+from taf_keras.clips.clip import VOID, Clip, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config
+from taf_keras.errors import UserError
 from taf_keras.pipeline.augment import Geometry
 from taf_keras.pipeline.pairing import draw, locate
 
@@ -61,7 +62,7 @@ class TrainingExamples:
         if self.config.uses_partners:
             partner = image
             if drawn.offset_frames != 0:
-                partner = read_image(clip.at(drawn.offset_frames).image, data.image_size)
+                partner = self._partner(clip, drawn.offset_frames, image)
             arrays |= {
                 "partner": geometry.image(partner),
                 "offset_frames": np.int32(drawn.offset_frames),
@@ -69,6 +70,17 @@ class TrainingExamples:
                 "partner_branch": np.int32(drawn.partner_branch),
             }
         return arrays
+
+    def _partner(self, clip: Clip, offset_frames: int, image: np.ndarray) -> np.ndarray:
+        source = clip.at(offset_frames).image
+        partner = read_image(source, self.config.data.image_size)
+        if partner.shape != image.shape:
+            name = source if isinstance(source, str) else f"clip {clip.name}, offset {offset_frames}"
+            raise UserError(
+                f"{name}: frame of {partner.shape[0]}x{partner.shape[1]} px, its key frame has "
+                f"{image.shape[0]}x{image.shape[1]} px: give --image_size"
+            )
+        return partner
 
 
 def training_batches(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 
 _KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
@@ -53,5 +53,4 @@ def load(trainer: keras.Model, path: Path) -> None:
     try:
         trainer.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: not a checkpoint of this model, or damaged: {reason}") from None
+        raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None

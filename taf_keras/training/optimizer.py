@@ -15,6 +15,9 @@ class CoupledSGD(keras.optimizers.SGD):
     The `weight_decay` of Keras is decoupled: it multiplies the weights by 1 − lr·decay beside the
     momentum, which at momentum 0.9 decays ten times less.
 
+    As in all of Keras, the learning rate is applied before the momentum. PyTorch applies it behind:
+    the two agree at a constant rate and differ slightly while the rate changes.
+
     Args:
         l2: the factor of w in the gradient; every trainable variable decays, as in PyTorch.
     """

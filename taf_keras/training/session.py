@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 
 import keras
+import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config
+from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.models.build import build_model
@@ -126,7 +129,7 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
         }
         predict = network_predictor(trainer.network)
         callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
-    with Progress("training") as progress:
+    with Progress("training") as progress, _readers_errors():
         trainer.fit(
             training_batches(splits["train"], config, first_step),
             initial_epoch=first_step // steps_per_epoch,
@@ -137,3 +140,15 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
             callbacks=[*callbacks, ShowProgress(progress, first_step, steps)],
             **validation,
         )
+
+
+@contextmanager
+def _readers_errors():
+    """Gives a UserError of the reader threads back as what it is; tf.data wraps it in one of its own."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        _, found, message = error.message.partition("UserError: ")
+        if not found:
+            raise
+        raise UserError(message.splitlines()[0]) from None

@@ -229,9 +229,6 @@ def test_a_bad_file_is_named(tmp_path):
             make(split, tiny_config())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the key frame's window is cut out of the larger partner and stretched"
-)
 def test_a_partner_of_another_size_is_refused():
     """One geometry for both frames needs one size; --image_size gives them one."""
     image, larger = frame(0, 0).image, np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
