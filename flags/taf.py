@@ -28,7 +28,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of the class "
         "probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a branch "
         "free (Eq. 4).",
-        empty=f"the paper's (Section 5.3), {rates}",
+        empty=f"ours, {rates}; the paper's (Section 5.3) are in the recipes",
     )
     flag.choice(
         "contrastive_loss",
