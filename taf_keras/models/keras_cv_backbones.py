@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 
 LEVELS = ("P2", "P3", "P4", "P5")
 _BLOCKS = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
@@ -163,10 +163,9 @@ def _imagenet(backbone_class, name: str, options: dict) -> keras.Model:
     try:
         return backbone_class.from_preset(preset, **options)
     except Exception as error:  # download errors of many types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"--backbone_weights=imagenet: the weights of {KERAS_CV_PREFIX}{name} cannot be downloaded: "
-            f"{reason}. Allowed without a network are random and the path of a weights file"
+            f"{first_line(error)}. Allowed without a network are random and the path of a weights file"
         ) from None
 
 
@@ -187,7 +186,6 @@ def _load(backbone: keras.Model, config: ModelConfig) -> None:
             warnings.simplefilter("ignore")  # one line per layer that differs; the error says enough
             backbone.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"--backbone_weights={path}: not the weights of {config.backbone}: {reason}"
+            f"--backbone_weights={path}: not the weights of {config.backbone}: {first_line(error)}"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import keras
 import tensorflow as tf
@@ -82,7 +83,7 @@ class Session:
         """
         config, network = self.config, self.network
         if self.replicas > 1:
-            network = build_model(config.model, len(self.classes))
+            network = build_model(replace(config.model, backbone_weights="random"), len(self.classes))
             network.set_weights(self.network.get_weights())
         final = splits[evaluation_split(config.data)]
         with Progress(f"evaluating {final.name}") as progress:
