@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import VOID, Split
+from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.pipeline.batches import evaluation_batches
 
@@ -24,6 +26,14 @@ def network_predictor(network: keras.Model) -> Predict:
         return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     return lambda images: predict(images).numpy()
+
+
+def saved_model_predictor(folder: str) -> Predict:
+    """Predicts with an exported model. Raises: UserError where `folder` holds none."""
+    if not (Path(folder) / "saved_model.pb").is_file():
+        raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
+    model = tf.saved_model.load(folder)  # kept: its function does not keep its variables alive
+    return lambda images: model.serve(images)["labels"].numpy()
 
 
 def evaluate_split(

@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from taf_keras.clips.check import check_split
 from taf_keras.clips.load import class_table, evaluation_split, load_split
 from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
-from taf_keras.evaluation.evaluate import Predict, describe, evaluate_split, network_predictor
+from taf_keras.evaluation.evaluate import (
+    describe,
+    evaluate_split,
+    network_predictor,
+    saved_model_predictor,
+)
 from taf_keras.evaluation.pictures import write_pictures
 from taf_keras.models.build import build_model
 from taf_keras.progress import Progress
@@ -77,14 +81,6 @@ def load_network(config: Config, class_names, checkpoint: Path) -> keras.Model:
     network = build_model(random, len(class_names))
     load(TAFTrainer(network, config, ConfusionMatrix(class_names)), checkpoint)
     return network
-
-
-def saved_model_predictor(folder: str) -> Predict:
-    """Predicts with an exported model. Raises: UserError where `folder` holds none."""
-    if not (Path(folder) / "saved_model.pb").is_file():
-        raise UserError(f"--saved_model={folder}: holds no exported model (saved_model.pb)")
-    serve = tf.saved_model.load(folder).serve
-    return lambda images: serve(images)["labels"].numpy()
 
 
 def _latest(run: ModelDir) -> Path:

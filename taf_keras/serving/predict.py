@@ -38,11 +38,9 @@ def predict_files(model: str, images: list[str], output_dir: str) -> list[Path]:
     Raises: UserError for a folder without a model, or an image that cannot be read.
     """
     files = _images(images)
-    if not (Path(model) / "saved_model.pb").is_file():
-        raise UserError(f"--model={model}: holds no exported model (saved_model.pb)")
-    import tensorflow as tf  # after the checks that need no time
+    from taf_keras.evaluation.evaluate import saved_model_predictor  # after the checks that need no time
 
-    serve = tf.saved_model.load(model).serve
+    predict = saved_model_predictor(model)
     classes = load_classes(Path(model))
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +48,7 @@ def predict_files(model: str, images: list[str], output_dir: str) -> list[Path]:
     with Progress("segmenting") as progress:
         for done, file in enumerate(files, 1):
             image = read_image(str(file))
-            labels = serve(image[None])["labels"].numpy()[0].astype(np.uint8)
+            labels = predict(image[None])[0].astype(np.uint8)
             colours = colourise(labels, classes)
             overlay = cv2.addWeighted(colours, _OVERLAY, image, 1 - _OVERLAY, 0)
             for suffix, pixels in (("labels", labels), ("overlay", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))):

@@ -70,7 +70,8 @@ def test_both_models_export(model, tmp_path):
         ModelConfig(model=model, backbone="mobilenetv2", backbone_width=0.35, head_channels=8), len(classes)
     )
     export_model(network, classes, tmp_path / "export")
-    outputs = tf.saved_model.load(str(tmp_path / "export")).serve(np.zeros((1, 40, 56, 3), np.uint8))
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    outputs = loaded.serve(np.zeros((1, 40, 56, 3), np.uint8))
     assert outputs["probabilities"].shape == (1, 40, 56, 11)
     np.testing.assert_allclose(np.sum(outputs["probabilities"], axis=-1), 1, atol=1e-5)
 
@@ -103,7 +104,8 @@ def test_the_predict_command_writes_labels_and_overlays(finished_run, tmp_path, 
     cv2.imwrite(str(tmp_path / "in" / "street.png"), image)
     predict.main([str(tmp_path / "in"), f"--model={model}", f"--output_dir={tmp_path / 'out'}"])
     labels = cv2.imread(str(tmp_path / "out" / "street_labels.png"), cv2.IMREAD_UNCHANGED)
-    expected = tf.saved_model.load(str(model)).serve(image[None, ..., ::-1])["labels"][0]  # cv2 writes BGR
+    loaded = tf.saved_model.load(str(model))
+    expected = loaded.serve(image[None, ..., ::-1])["labels"][0]  # cv2 writes BGR
     np.testing.assert_array_equal(labels, expected)
     assert cv2.imread(str(tmp_path / "out" / "street_overlay.png")).shape == (40, 56, 3)
     assert "wrote 2 files" in capsys.readouterr().out
