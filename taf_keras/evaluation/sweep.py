@@ -125,11 +125,15 @@ def markdown(table: pd.DataFrame, reference: str) -> str:
     for _, row in table.iterrows():
         cells = [row.arm, str(row.seeds)]
         for name in METRICS:
-            cells.append(f"{row[name]:.2f} ± {row[f'{name}_se']:.2f}")
-            difference = f"{row[f'{name}_difference']:+.2f} ± {row[f'{name}_difference_se']:.2f}"
+            cells.append(_cell(row[name], row[f"{name}_se"], ".2f"))
+            difference = _cell(row[f"{name}_difference"], row[f"{name}_difference_se"], "+.2f")
             cells.append("" if row.arm == reference else difference)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(mean: float, error: float, form: str) -> str:
+    return format(mean, form) if np.isnan(error) else f"{mean:{form}} ± {error:.2f}"
 
 
 def parse_arms(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -49,6 +49,14 @@ def test_finished_runs_are_not_repeated_and_failures_stop_nothing(fake_train, ca
     assert sorted((fake_train / "trained.txt").read_text().split()) == ["a0", "a1", "b1"]
 
 
+def test_a_single_seed_has_no_error():
+    results = pd.DataFrame(
+        {"arm": ["a", "b"], "seed": [0, 0], "miou": [0.1, 0.2], "pixel_accuracy": [0.5] * 2}
+    )
+    text = sweep.markdown(sweep.compare(results, "a"), "a")
+    assert "| b | 1 | 20.00 | +10.00 | 50.00 | +0.00 |" in text
+
+
 def test_unpaired_seeds_enter_no_difference():
     results = pd.DataFrame(
         {"arm": ["a", "a", "b"], "seed": [0, 1, 1], "miou": [0.1, 0.2, 0.5], "pixel_accuracy": [0.1] * 3}
