@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from taf_keras.errors import UserError
 
@@ -360,6 +361,14 @@ def _from_json(value):
     if isinstance(value, list):
         return tuple(map(_from_json, value))
     return math.inf if value == "inf" else value
+
+
+def check_weights_file(weights: str) -> None:
+    """UserError unless `--backbone_weights` is `random`, `imagenet` or the path of a file."""
+    require(
+        weights in ("random", "imagenet") or Path(weights).is_file(),
+        f"--backbone_weights={weights}: no such file; allowed are random, imagenet and the path of a file",
+    )
 
 
 def check_crop_size(crop_size, image_size, output_stride: int) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from pathlib import Path
 
 import keras
 from keras import layers, ops
 
-from taf_keras.config import KERAS_CV_PREFIX, ModelConfig
+from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
 
 # Pyramid level -> layer. Level Pn has a stride of 2^n, but for the stages that are dilated instead.
@@ -139,10 +138,7 @@ def _with_weights(model: keras.Model, config: ModelConfig) -> keras.Model:
         return model
     if weights == "imagenet":
         return _imagenet(config)
-    if not Path(weights).is_file():
-        raise UserError(
-            f"--backbone_weights={weights}: no such file; allowed are random, imagenet and the path of a file"
-        )
+    check_weights_file(weights)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one for each layer, before the error that says it all

@@ -7,12 +7,11 @@ tests compare their parameter counts with those that keras_cv publishes.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import keras
 from keras import layers
 
-from taf_keras.config import KERAS_CV_PREFIX, ModelConfig
+from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
 
 LEVELS = ("P2", "P3", "P4", "P5")
@@ -177,10 +176,7 @@ def _with_weights(class_name: str) -> dict:
 
 def _load(backbone: keras.Model, config: ModelConfig) -> None:
     path = config.backbone_weights
-    if not Path(path).is_file():
-        raise UserError(
-            f"--backbone_weights={path}: no such file; allowed are random, imagenet and the path of a file"
-        )
+    check_weights_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one line per layer that differs; the error says enough

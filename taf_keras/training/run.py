@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from taf_keras.clips.check import check_split
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.load import class_table, evaluation_split, load_split
-from taf_keras.config import Config, check_crop_size, require
+from taf_keras.config import Config, check_crop_size, check_weights_file
 from taf_keras.progress import Progress, clock
 from taf_keras.storage.model_dir import ModelDir, write_json
 
@@ -28,7 +27,7 @@ def train(config: Config) -> dict:
     # 1. What can be refused at once, without TensorFlow and without reading images.
     run = ModelDir(config.runtime.model_dir)
     run.check(config)
-    _check_weights_file(config)
+    check_weights_file(config.model.backbone_weights)
     classes = class_table(config.data)
     if run.metrics.is_file():
         print(f"{run.path}: this run has ended already; its metrics are in {run.metrics}")
@@ -54,14 +53,6 @@ def train(config: Config) -> dict:
     write_json(run.metrics, metrics)
     _last_screen(run, metrics)
     return metrics
-
-
-def _check_weights_file(config: Config) -> None:
-    weights = config.model.backbone_weights
-    require(
-        weights in ("random", "imagenet") or Path(weights).is_file(),
-        f"--backbone_weights={weights}: no such file; allowed are random, imagenet and the path of a file",
-    )
 
 
 def _load(config: Config, names) -> dict[str, Split]:
