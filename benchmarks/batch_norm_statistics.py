@@ -14,7 +14,7 @@ from taf_keras.clips.load import class_table, evaluation_split, load_split
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.evaluation.run import load_network
 from taf_keras.pipeline.batches import training_batches
-from taf_keras.storage.checkpoint import checkpoints
+from taf_keras.storage.checkpoint import latest
 from taf_keras.storage.model_dir import ModelDir
 
 STEPS = 60  # at momentum 0.9 nothing is left of the old statistics
@@ -28,8 +28,7 @@ def main() -> None:
     for path in parser.parse_args().model_dirs:
         run = ModelDir(path)
         config = run.read_config()
-        found = checkpoints(run.checkpoints)
-        network = load_network(config, class_table(config.data).names, found[max(found)])
+        network = load_network(config, class_table(config.data).names, latest(run.checkpoints)[1])
         split = load_split(config.data, evaluation_split(config.data))
 
         def miou(network=network, split=split, config=config) -> float:

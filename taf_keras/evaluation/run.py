@@ -21,7 +21,7 @@ from taf_keras.evaluation.evaluate import (
 from taf_keras.evaluation.pictures import write_pictures
 from taf_keras.models.build import build_model
 from taf_keras.progress import Progress
-from taf_keras.storage.checkpoint import checkpoints, load
+from taf_keras.storage.checkpoint import latest, load
 from taf_keras.storage.model_dir import ModelDir, write_json
 from taf_keras.taf.trainer import TAFTrainer
 
@@ -84,7 +84,7 @@ def load_network(config: Config, class_names, checkpoint: Path) -> keras.Model:
 
 
 def _latest(run: ModelDir) -> Path:
-    found = checkpoints(run.checkpoints)
-    if not found:
+    newest = latest(run.checkpoints)
+    if newest is None:
         raise UserError(f"--model_dir={run.path}: holds no checkpoint yet")
-    return found[max(found)]
+    return newest[1]

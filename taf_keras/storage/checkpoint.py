@@ -28,6 +28,11 @@ def checkpoints(folder: Path) -> dict[int, Path]:
     return found
 
 
+def latest(folder: Path) -> tuple[int, Path] | None:
+    """Step and path of the newest checkpoint in `folder`; None where there is none."""
+    return max(checkpoints(folder).items(), default=None)
+
+
 def save(trainer: keras.Model, folder: Path, step: int) -> Path:
     """Writes the state after `step` steps and deletes all but the last two.
 

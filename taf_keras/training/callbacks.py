@@ -73,10 +73,8 @@ class StopAtNaN(keras.callbacks.Callback):
         self.step += 1
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            saved = checkpoint.checkpoints(self.checkpoints)
-            last = (
-                f"the last good checkpoint is {saved[max(saved)]}" if saved else "no checkpoint was saved yet"
-            )
+            newest = checkpoint.latest(self.checkpoints)
+            last = f"the last good checkpoint is {newest[1]}" if newest else "no checkpoint was saved yet"
             raise UserError(
                 f"training stopped: the loss is {loss} at step {self.step}; {last}. "
                 "A lower --learning_rate or a longer --warmup_steps usually helps"

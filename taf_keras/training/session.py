@@ -100,12 +100,12 @@ class Session:
 
 def _resume(trainer: TAFTrainer, run: ModelDir) -> int:
     """Loads the newest checkpoint. Returns: the steps that are done."""
-    found = checkpoint.checkpoints(run.checkpoints)
-    if not found:
+    newest = checkpoint.latest(run.checkpoints)
+    if newest is None:
         return 0
-    step = max(found)
-    checkpoint.load(trainer, found[step])
-    print(f"resuming at step {step} from {found[step]}")
+    step, path = newest
+    checkpoint.load(trainer, path)
+    print(f"resuming at step {step} from {path}")
     return step
 
 
