@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, DataConfig
+from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, ON_BAD_FILE, DataConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -98,4 +98,17 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         EVAL_SPLITS,
         "Split of metrics.json; auto is test where the data set has one, else val. "
         "The paper: test on CamVid, val on Cityscapes (Table 1).",
+    )
+    flag.choice(
+        "on_bad_file",
+        DataConfig.on_bad_file,
+        ON_BAD_FILE,
+        "What a file that cannot be used does: refuse stops before training; skip leaves it out, names it "
+        "and counts it in metrics.json. Default: ours.",
+    )
+    flag.boolean(
+        "allow_outside_files",
+        DataConfig.allow_outside_files,
+        "Let a manifest name files outside --data_dir. Default: ours, since a list made by others should "
+        "not reach every file of yours.",
     )

@@ -15,10 +15,11 @@ CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "single", "mirrored")
-DATASETS = ("synthetic", "camvid", "cityscapes")
+DATASETS = ("synthetic", "camvid", "cityscapes", "manifest", "packed")
 SPLITS = ("train", "val", "test")
 LABELS = ("key", "all")
 EVAL_SPLITS = ("auto", *SPLITS)
+ON_BAD_FILE = ("refuse", "skip")
 EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
@@ -70,6 +71,8 @@ class DataConfig:
         scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
         drift: scale of the synthetic clips' changes of light and colour; 0 is constant light.
         eval_split: split of metrics.json; `auto` is test where the data set has one, else val.
+        on_bad_file: `refuse` stops before training, `skip` leaves the file out and counts it.
+        allow_outside_files: a manifest may name files outside `data_dir`.
     """
 
     dataset: str = "synthetic"
@@ -90,11 +93,14 @@ class DataConfig:
     test_clips: int = 100
     drift: float = 1.0
     eval_split: str = "auto"
+    on_bad_file: str = "refuse"
+    allow_outside_files: bool = False
 
     def __post_init__(self):
         require_one_of("dataset", self.dataset, DATASETS)
         require_one_of("labels", self.labels, LABELS)
         require_one_of("eval_split", self.eval_split, EVAL_SPLITS)
+        require_one_of("on_bad_file", self.on_bad_file, ON_BAD_FILE)
         require(0 < self.subset <= 1, f"--subset={self.subset}: must be in (0, 1]")
         require(0 < self.label_fraction <= 1, f"--label_fraction={self.label_fraction}: must be in (0, 1]")
         require(

@@ -1,4 +1,4 @@
-"""The one exception for input that a user can correct."""
+"""The exceptions for input that a user can correct."""
 
 
 class UserError(Exception):
@@ -7,6 +7,20 @@ class UserError(Exception):
     The message is a single line that names what is wrong and says what is allowed. The scripts
     print it as `error: …` and exit with code 2; everything else is a defect and keeps its traceback.
     """
+
+
+class BadFileError(UserError):
+    """One file of a data set, or one row of its list, that cannot be used as it is.
+
+    Attributes:
+        file: its path; with `:LINE` for a row of a list.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, file, reason: str):
+        super().__init__(f"{file}: {reason}")
+        self.file = str(file)
+        self.reason = reason
 
 
 def first_line(error: BaseException) -> str:

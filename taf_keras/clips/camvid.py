@@ -1,7 +1,8 @@
 """CamVid in SegNet's layout (Brostow et al. 2008; 367/101/233 key frames, 11 classes).
 
 data_dir/train/0001TP_006690.png        stills; png or jpg
-data_dir/trainannot/0001TP_006690.png   label ids 0–10, 11 = void
+data_dir/trainannot/0001TP_006690.png   label ids 0–10, 11 = void; or the original maps of 32 colours,
+data_dir/trainannot/0001TP_006690_L.png with which stills of 960×720 go
 data_dir/frames/0001TP/006691.jpg       more frames of the raw videos, where they were extracted
 """
 
@@ -11,62 +12,99 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
-from taf_keras.errors import UserError
+from taf_keras.errors import BadFileError, UserError
 
-# SegNet's order of ids and CamVid's colours of the classes.
-_COLOURS = {
-    "sky": (128, 128, 128),
-    "building": (128, 0, 0),
-    "pole": (192, 192, 128),
-    "road": (128, 64, 128),
-    "pavement": (0, 0, 192),
-    "tree": (128, 128, 0),
-    "sign_symbol": (192, 128, 128),
-    "fence": (64, 64, 128),
-    "car": (64, 0, 128),
-    "pedestrian": (64, 64, 0),
-    "bicyclist": (0, 128, 192),
+# SegNet's order of ids. For each, CamVid's classes (of its label_colors.txt) that make it up, with their
+# colours; the first gives the class its colour in pictures. The grouping is SegNet's (Badrinarayanan et al.
+# 2017), as published with CamVid loaders: every CamVid class that is not named here is void.
+_GROUPS = {
+    "sky": {"Sky": (128, 128, 128)},
+    "building": {
+        "Building": (128, 0, 0),
+        "Archway": (192, 0, 128),
+        "Bridge": (0, 128, 64),
+        "Tunnel": (64, 0, 64),
+        "Wall": (64, 192, 0),
+    },
+    "pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
+    "road": {"Road": (128, 64, 128), "LaneMkgsDriv": (128, 0, 192), "LaneMkgsNonDriv": (192, 0, 64)},
+    "pavement": {"Sidewalk": (0, 0, 192), "ParkingBlock": (64, 192, 128), "RoadShoulder": (128, 128, 192)},
+    "tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
+    "sign_symbol": {"SignSymbol": (192, 128, 128), "Misc_Text": (128, 128, 64), "TrafficLight": (0, 64, 64)},
+    "fence": {"Fence": (64, 64, 128)},
+    "car": {
+        "Car": (64, 0, 128),
+        "SUVPickupTruck": (64, 128, 192),
+        "Truck_Bus": (192, 128, 192),
+        "Train": (192, 64, 128),
+        "OtherMoving": (128, 64, 64),
+    },
+    "pedestrian": {
+        "Pedestrian": (64, 64, 0),
+        "Child": (192, 128, 64),
+        "CartLuggagePram": (64, 0, 192),
+        "Animal": (64, 128, 64),
+    },
+    "bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
 }
+_VOID_COLOUR = (0, 0, 0)
 CLASSES = ClassTable(
-    names=tuple(_COLOURS),
-    colours=tuple(_COLOURS.values()),
-    raw_ids={i: i for i in range(len(_COLOURS))} | {len(_COLOURS): VOID},
+    names=tuple(_GROUPS),
+    colours=tuple(next(iter(group.values())) for group in _GROUPS.values()),
+    raw_ids={i: i for i in range(len(_GROUPS))} | {len(_GROUPS): VOID},
+    raw_colours={
+        colour: train_id for train_id, group in enumerate(_GROUPS.values()) for colour in group.values()
+    }
+    | {_VOID_COLOUR: VOID},
 )
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _NAME = re.compile(r"(?P<video>.+)_f?(?P<number>\d+)")
 
 
-def load_split(data_dir: str, split: str, temporal_context: int) -> Split:
+def class_table(data_dir: str) -> ClassTable:
+    return CLASSES
+
+
+def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles | None = None) -> Split:
     """The clips around the key frames of `split`: train, val or test.
 
     The frames of a clip are all stills of the split, and all extracted frames, of the same video
     within `temporal_context` frames of the key frame.
 
-    Raises: UserError naming the folder or file that is missing or has another name than CamVid's.
+    Raises: UserError naming the folder that is missing or, unless `bad` takes it, the file that has no
+        partner, occurs twice or has another name than CamVid's.
     """
+    bad = bad or BadFiles()
     root = Path(data_dir)
     images = _files(root / split)
-    labels = {path.stem: path for path in _files(root / f"{split}annot")}
+    labels = {path.stem.removesuffix("_L"): path for path in _files(root / f"{split}annot")}
     videos: dict[str, dict[int, Frame]] = defaultdict(dict)
     for path in images:
-        video, number = _parse(path)
-        if path.stem not in labels:
-            raise UserError(f"{path}: has no label map {root / f'{split}annot' / path.stem}.png")
-        if number in videos[video]:
-            raise UserError(f"{path}: frame {number} of video {video} occurs twice")
-        videos[video][number] = Frame(number, str(path), str(labels.pop(path.stem)))
-    if labels:
-        raise UserError(f"{next(iter(labels.values()))}: label map without an image in {root / split}")
+        label = labels.pop(path.stem, None)
+        video, number = _parse(path.stem)
+        if video is None:
+            reason = "a CamVid file name is VIDEO_NUMBER, such as 0001TP_006690.png"
+        elif label is None:
+            reason = f"has no label map {root / f'{split}annot' / path.stem}.png"
+        elif number in videos[video]:
+            reason = f"frame {number} of video {video} occurs twice"
+        else:
+            videos[video][number] = Frame(number, str(path), str(label))
+            continue
+        bad.add(BadFileError(path, reason))
+    for path in labels.values():
+        bad.add(BadFileError(path, f"label map without an image in {root / split}"))
 
     clips = []
     for video, stills in sorted(videos.items()):
-        frames = _extracted(root / "frames" / video) | stills
+        frames = _extracted(root / "frames" / video, bad) | stills
         numbers = sorted(frames)
         for key in sorted(stills):
             window = tuple(frames[n] for n in numbers if abs(n - key) <= temporal_context)
-            clips.append(Clip(f"{video}_{key:06d}", window, key))
+            clips.append(Clip(f"{video}_{key:06d}", window, key, video))
     return Split(split, tuple(clips), CLASSES)
 
 
@@ -87,15 +125,23 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _parse(path: Path) -> tuple[str, int]:
-    match = _NAME.fullmatch(path.stem)
-    if not match:
-        raise UserError(f"{path}: a CamVid file name is VIDEO_NUMBER, such as 0001TP_006690.png")
-    return match["video"], int(match["number"])
+def _parse(stem: str) -> tuple[str | None, int]:
+    match = _NAME.fullmatch(stem)
+    return (match["video"], int(match["number"])) if match else (None, 0)
 
 
-def _extracted(folder: Path) -> dict[int, Frame]:
-    if not folder.is_dir():
-        return {}
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
-    return {int(path.stem): Frame(int(path.stem), str(path)) for path in paths if path.stem.isdigit()}
+def _extracted(folder: Path, bad: BadFiles) -> dict[int, Frame]:
+    frames = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in _IMAGE_SUFFIXES:
+                continue
+            if not path.stem.isdecimal():
+                bad.add(
+                    BadFileError(path, "the name of an extracted frame is its number, such as 006691.jpg")
+                )
+            elif int(path.stem) in frames:
+                bad.add(BadFileError(path, f"frame {int(path.stem)} occurs twice"))
+            else:
+                frames[int(path.stem)] = Frame(int(path.stem), str(path))
+    return frames

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from taf_keras.errors import UserError
+from taf_keras.errors import BadFileError, UserError
 
 VOID = 255  # train id of pixels that never count, in every data set once its label maps are decoded
 
-Source = str | np.ndarray  # a file's path, or the decoded array itself
+
+@dataclass(frozen=True)
+class FilePart:
+    """An image file that lies inside a larger one, as in the packed form of a data set.
+
+    Attributes:
+        name: the path that the image had; it identifies the image, as a path does.
+        path: the file that holds it.
+        begin, length: where its bytes are, as they were in the image's own file.
+    """
+
+    name: str
+    path: str
+    begin: int
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.name})"
+
+
+Source = str | FilePart | np.ndarray  # a file's path, a part of a file, or the decoded array itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +41,20 @@ class Frame:
 
     Attributes:
         number: frame number in the source video; offsets are differences of these numbers.
-        image: path, or uint8 RGB array (height, width, 3).
-        label: path, or uint8 array (height, width) of raw label ids; None for an unlabelled frame.
+        image: file, or uint8 RGB array (height, width, 3).
+        label: file, or uint8 array (height, width) of raw label ids; None for an unlabelled frame.
     """
 
     number: int
     image: Source
     label: Source | None = None
+
+    @property
+    def identity(self):
+        """Equal for frames that show the same image file (or array), in whichever clip they lie."""
+        if isinstance(self.image, np.ndarray):
+            return id(self.image)
+        return self.image.name if isinstance(self.image, FilePart) else self.image
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +65,14 @@ class Clip:
         name: unique within its split; used in messages, file names and pictures.
         frames: frames in ascending order of their numbers; gaps are allowed.
         key_number: number of the key frame, one of `frames`.
+        video: the video in which the frames are numbered; clips of one video may overlap. By default
+            the clip's own name: a video of its own.
     """
 
     name: str
     frames: tuple[Frame, ...]
     key_number: int
+    video: str = ""
 
     def __post_init__(self):
         numbers = [frame.number for frame in self.frames]
@@ -64,32 +95,39 @@ class Clip:
                 return frame
         raise KeyError(f"clip {self.name} has no frame {number}")
 
+    def window(self, temporal_context: int) -> tuple[Frame, ...]:
+        """The frames within `temporal_context` frames of the key frame, ascending, itself included."""
+        return tuple(f for f in self.frames if abs(f.number - self.key_number) <= temporal_context)
+
     def offsets(self, temporal_context: int) -> tuple[int, ...]:
         """Offsets n of the frames that exist with |n| <= `temporal_context`, ascending, 0 included."""
-        offsets = (frame.number - self.key_number for frame in self.frames)
-        return tuple(n for n in offsets if abs(n) <= temporal_context)
+        return tuple(frame.number - self.key_number for frame in self.window(temporal_context))
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes of a data set.
+    """The classes of a data set, and how its label maps name them.
 
     Attributes:
         names: class names; the position is the train id.
         colours: one (red, green, blue) per class, 0–255, for pictures.
         raw_ids: raw id in the label files -> train id, or VOID. A raw id outside the table is an
             error in the file. None means the files hold train ids, and 255 for void.
+        raw_colours: the same for label files that are RGB pictures: (red, green, blue) -> train id
+            or VOID. None where there are no such files.
     """
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
     raw_ids: dict[int, int] | None = None
+    raw_colours: dict[tuple[int, int, int], int] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @cached_property
     def lookup(self) -> np.ndarray:
-        """int16 table (256,): raw id -> train id or VOID; -1 where the raw id is not allowed."""
+        """int16 (256,): raw id -> train id or VOID; -1 where the raw id is not allowed."""
         table = np.full(256, -1, np.int16)
         raw_ids = self.raw_ids
         if raw_ids is None:
@@ -98,11 +136,18 @@ class ClassTable:
             table[raw] = train
         return table
 
+    @cached_property
+    def colour_lookup(self) -> tuple[np.ndarray, np.ndarray]:
+        """int32 colours 65536·red + 256·green + blue, ascending, and int16 train ids or VOID of each."""
+        pairs = sorted((65536 * r + 256 * g + b, i) for (r, g, b), i in (self.raw_colours or {}).items())
+        return np.int32([colour for colour, _ in pairs]), np.int16([i for _, i in pairs])
+
 
 @dataclass(frozen=True)
 class Split:
-    """A named part of a data set: its clips and their class table."""
+    """A named part of a data set: its clips, their class table, and what could not be used."""
 
     name: str
     clips: tuple[Clip, ...]
     classes: ClassTable
+    left_out: tuple[BadFileError, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from taf_keras.clips.clip import Clip, Frame, Split
+from taf_keras.clips.clip import Clip, Split
 
 
 def keep_clips(split: Split, share: float, seed: int = 0) -> Split:
@@ -17,7 +17,7 @@ def keep_clips(split: Split, share: float, seed: int = 0) -> Split:
     count = max(1, round(share * len(split.clips)))
     chosen = np.sort(np.random.default_rng([seed, len(split.clips)]).permutation(len(split.clips))[:count])
     kept = [split.clips[i] for i in chosen]
-    dropped = {_identity(clip.key_frame) for clip in split.clips} - {_identity(c.key_frame) for c in kept}
+    dropped = {clip.key_frame.identity for clip in split.clips} - {c.key_frame.identity for c in kept}
     return replace(split, clips=tuple(_without(clip, dropped) for clip in kept))
 
 
@@ -39,14 +39,10 @@ def label_every_frame(split: Split) -> Split:
     for clip in split.clips:
         for frame in clip.frames:
             if frame.label is not None:
-                clips.append(Clip(f"{clip.name}/{frame.number}", clip.frames, frame.number))
+                clips.append(Clip(f"{clip.name}/{frame.number}", clip.frames, frame.number, clip.video))
     return replace(split, clips=tuple(clips))
 
 
-def _identity(frame: Frame):
-    return frame.image if isinstance(frame.image, str) else id(frame.image)
-
-
 def _without(clip: Clip, dropped: set) -> Clip:
-    frames = tuple(f for f in clip.frames if _identity(f) not in dropped)
+    frames = tuple(f for f in clip.frames if f.identity not in dropped)
     return replace(clip, frames=frames) if len(frames) < len(clip.frames) else clip

@@ -29,7 +29,7 @@ def clip_rows(clip: Clip, split: Split, offsets=_OFFSETS) -> np.ndarray:
         if frame.label is None:
             colours = np.full_like(image, 128)
         else:
-            colours = colourise(read_label(frame.label, split.classes.lookup()), split.classes)
+            colours = colourise(read_label(frame.label, split.classes), split.classes)
         labels.append(cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST))
     return np.vstack([np.hstack(images), np.hstack(labels)])
 

@@ -32,7 +32,7 @@ def predict_panel(predict, split: Split, index: int, image_size) -> np.ndarray:
     """The panel of one key frame of the split."""
     frame = split.clips[index].key_frame
     image = read_image(frame.image, image_size)
-    label = read_label(frame.label, split.classes.lookup(), image_size)
+    label = read_label(frame.label, split.classes, image_size)
     return panel(image, label, predict(image[None])[0], split.classes)
 
 

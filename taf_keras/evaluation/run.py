@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 
-from taf_keras.clips.check import check_split
-from taf_keras.clips.load import class_table, evaluation_split, load_split
+from taf_keras.clips.check import load_checked
+from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
@@ -56,14 +56,13 @@ def evaluate(
         network = load_network(config, class_table(data).names, path)
         predict, source = network_predictor(network), str(path)
 
-    with Progress("reading clips") as progress:
-        clips = load_split(data, split or evaluation_split(data), progress)
-        check_split(clips, data.image_size)
+    clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.reader_threads)
     with Progress(f"evaluating {clips.name}") as progress:
         results, matrices = evaluate_split(
             predict, clips, data.image_size, config.runtime.reader_threads, progress
         )
 
+    results["files_left_out"] = {clips.name: len(clips.left_out)}
     folder = Path(output_dir) if output_dir else run.path / "evaluation" / clips.name
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", results)

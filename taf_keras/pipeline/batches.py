@@ -33,7 +33,7 @@ class TrainingExamples:
     def __init__(self, split: Split, config: Config):
         self.clips = split.clips
         self.config = config
-        self.lookup = split.classes.lookup()
+        self.classes = split.classes
         batch = config.key_frames_per_step
         self.per_epoch = config.steps_per_epoch(len(self.clips)) * batch
 
@@ -56,7 +56,7 @@ class TrainingExamples:
         geometry = Geometry.of(drawn, image.shape[:2], data.crop_size or image.shape[:2])
         arrays = {
             "image": geometry.image(image),
-            "label": geometry.label(read_label(clip.key_frame.label, self.lookup, data.image_size)),
+            "label": geometry.label(read_label(clip.key_frame.label, self.classes, data.image_size)),
             "valid": geometry.valid(),
         }
         if self.config.uses_partners:
@@ -111,12 +111,11 @@ def evaluation_batches(
     size for all. Every batch can be shared evenly by `replicas`: the last one is filled up with
     frames whose label is void everywhere, since batch norm fails on a replica without an example.
     """
-    lookup = split.classes.lookup()
     frames = len(split.clips)
 
     def example(index: int) -> dict[str, np.ndarray]:
         frame = split.clips[min(index, frames - 1)].key_frame
-        label = read_label(frame.label, lookup, image_size)
+        label = read_label(frame.label, split.classes, image_size)
         return {
             "image": read_image(frame.image, image_size),
             "label": label if index < frames else np.full_like(label, VOID),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from taf_keras.clips.check import check_split
+from taf_keras.clips.check import load_checked
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
-from taf_keras.clips.load import class_table, evaluation_split, load_split
+from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config, check_crop_size, check_weights_file
-from taf_keras.progress import Progress, clock
+from taf_keras.progress import clock
 from taf_keras.storage.model_dir import ModelDir, write_json
 
 
@@ -49,6 +49,7 @@ def train(config: Config) -> dict:
     _announce(config, splits, session)
     outcome = session.train(splits, run)
     metrics = session.finish(splits, run) | outcome
+    metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
     metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
     write_json(run.metrics, metrics)
     _last_screen(run, metrics)
@@ -58,9 +59,8 @@ def train(config: Config) -> dict:
 def _load(config: Config, names) -> dict[str, Split]:
     splits = {}
     for name in names:
-        with Progress(f"reading {name} clips") as progress:
-            splits[name] = load_split(config.data, name, progress)
-        check_split(splits[name], config.data.image_size, config.runtime.reader_threads)
+        partners_within = config.data.temporal_context if name == "train" and config.uses_partners else 0
+        splits[name] = load_checked(config.data, name, partners_within, config.runtime.reader_threads)
     # Only the files tell whether the crop fits them.
     image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
     crop_size = config.data.crop_size or image.shape[:2]

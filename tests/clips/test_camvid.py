@@ -41,9 +41,9 @@ def test_extracted_frames_join_and_carry_no_label(camvid):
 def test_label_id_11_is_void_and_12_is_refused(camvid):
     split = reader.load_split(str(camvid), "train", 0)
     path = split.clips[0].key_frame.label
-    lookup = split.classes.lookup()
+    classes = split.classes
     cv2.imwrite(path, np.full((48, 64), 11, np.uint8))
-    assert np.all(read_label(path, lookup) == VOID)
+    assert np.all(read_label(path, classes) == VOID)
     cv2.imwrite(path, np.full((48, 64), 12, np.uint8))
     with pytest.raises(UserError, match=r"0001TP_006690\.png: label id 12 .* allowed are 0–11"):
         check_split(split)

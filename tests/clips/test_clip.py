@@ -33,7 +33,7 @@ def test_a_key_frame_outside_the_clip_is_refused():
 
 
 def test_lookup_marks_ids_outside_the_table():
-    table = ClassTable(("a", "b"), ((0, 0, 0),) * 2, {7: 0, 8: 1, 0: VOID}).lookup()
+    table = ClassTable(("a", "b"), ((0, 0, 0),) * 2, {7: 0, 8: 1, 0: VOID}).lookup
     assert table[7] == 0
     assert table[8] == 1
     assert table[0] == VOID
@@ -41,5 +41,5 @@ def test_lookup_marks_ids_outside_the_table():
 
 
 def test_files_of_train_ids_need_no_table():
-    table = ClassTable(("a", "b"), ((0, 0, 0),) * 2).lookup()
+    table = ClassTable(("a", "b"), ((0, 0, 0),) * 2).lookup
     assert np.flatnonzero(table >= 0).tolist() == [0, 1, VOID]

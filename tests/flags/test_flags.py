@@ -34,6 +34,8 @@ COMMAND_LINE = {
     "test_clips": ("15", 15),
     "drift": ("0.5", 0.5),
     "eval_split": ("val", "val"),
+    "on_bad_file": ("skip", "skip"),
+    "allow_outside_files": ("true", True),
     "model": ("fcn8s", "fcn8s"),
     "backbone": ("mobilenetv2", "mobilenetv2"),
     "backbone_weights": ("weights/a b.h5", "weights/a b.h5"),

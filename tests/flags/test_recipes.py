@@ -44,6 +44,7 @@ LEFT_TO_DEFAULT = {
     "data_dir",
     "seed",
     "subset_seed",
+    *("on_bad_file", "allow_outside_files"),  # of the user's files
     *("scene_seed", "train_clips", "val_clips", "test_clips", "drift"),  # of the synthetic data set
 }
 OF_TAF_ALONE = {

@@ -1,0 +1,150 @@
+"""A video's frames: decoded in order from the first, counted, and written as image files.
+
+Nothing here seeks, and no frame count of a container is believed: seeks land on a neighbour of the wanted
+frame in many files, and counts are estimates. A frame's index is how many frames were decoded before it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from taf_keras.clips.decode import read_image
+from taf_keras.errors import UserError
+
+PART = ".part"  # ends the names of files that are being written; no reader takes them for images
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """One decoded frame.
+
+    Attributes:
+        index: 0-based position in the video.
+        time_ms: its presentation time, ms.
+        image: uint8 BGR (height, width, 3), as OpenCV has and writes it; None where it was not wanted
+            or is damaged.
+    """
+
+    index: int
+    time_ms: float
+    image: np.ndarray | None
+
+
+def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
+    """All frames from the first on, with the images of those indices that are `wanted`.
+
+    A file that breaks off often ends in half a picture. So the last frame counts as damaged where the
+    container announces more frames than there are.
+
+    Raises: UserError for a file that is missing or not a video.
+    """
+    capture = _open(video)
+    announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    frame = None
+    try:
+        for index in count():
+            if not capture.grab():
+                break
+            if frame is not None:
+                yield frame
+            image = capture.retrieve()[1] if wanted(index) else None
+            frame = Decoded(index, capture.get(cv2.CAP_PROP_POS_MSEC), image)
+        if frame is not None:
+            yield replace(frame, image=None) if frame.index + 1 < announced else frame
+    finally:
+        capture.release()
+
+
+def _open(video: Path) -> cv2.VideoCapture:
+    try:
+        with video.open("rb"):
+            pass
+    except OSError as error:
+        raise UserError(f"{video}: cannot be read: {error.strerror or error}") from None
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise UserError(f"{video}: is not a readable video ({video.stat().st_size} bytes)")
+    return capture
+
+
+def image_size(video: Path) -> tuple[int, int]:
+    """(height, width) of the first frame, px. UserError for a file that is not a video or has no frames."""
+    first = next(decode(video, lambda index: True), None)
+    if first is None or first.image is None:
+        raise UserError(f"{video}: has no frame that can be decoded")
+    return first.image.shape[:2]
+
+
+def irregularity(times_ms: Sequence[float]) -> str | None:
+    """A sentence on frames that are not evenly spaced in time; None where all are."""
+    intervals = np.diff(times_ms)
+    if not intervals.size:
+        return None
+    usual = np.median(intervals)
+    odd = np.abs(intervals - usual) > max(1.5, 0.1 * usual)  # some containers round to whole ms
+    if not odd.any():
+        return None
+    return (
+        f"variable frame rate: {odd.sum()} of {odd.size} intervals between frames are not the usual "
+        f"{usual:.1f} ms but {intervals[odd].min():.1f} to {intervals[odd].max():.1f} ms; "
+        "--temporal_context counts frames, not time"
+    )
+
+
+def save_frames(
+    video: Path,
+    targets: dict[int, Path],
+    size: tuple[int, int],
+    quality: int,
+    jobs: int,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Writes the frames of the given indices; those that the video does not have stay unwritten.
+
+    One thread decodes, `jobs` threads resize, encode and write. Files appear complete or not at all.
+
+    Args:
+        targets: index -> file, whose suffix (.jpg, .png) is the format.
+        size: (height, width) of the files, px.
+        quality: of JPEG, 1–100.
+        on_progress: called with (frames decoded, frames to decode).
+    Raises: UserError where a file cannot be written.
+    """
+    frames = max(targets) + 1
+    waiting = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for frame in decode(video, targets.__contains__):
+            if frame.image is not None:
+                waiting.append(pool.submit(_save, frame.image, targets[frame.index], size, quality))
+            if len(waiting) > 2 * jobs:  # decoding may be faster than encoding, and frames are large
+                waiting.popleft().result()
+            on_progress(frame.index + 1, frames)
+            if frame.index + 1 == frames:
+                break
+        for future in waiting:
+            future.result()
+
+
+def _save(image: np.ndarray, target: Path, size: tuple[int, int], quality: int) -> None:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality] if target.suffix == ".jpg" else []
+    _, data = cv2.imencode(target.suffix, read_image(image, size), parameters)
+    write(target, data.tobytes())
+
+
+def write(target: Path, data: bytes) -> None:
+    """Writes a file in one step: a run that is killed leaves the old file, or none, and a `PART`."""
+    part = target.with_name(target.name + PART)
+    try:
+        part.write_bytes(data)
+        os.replace(part, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
