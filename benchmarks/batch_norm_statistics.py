@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from taf_keras.clips.load import class_table, evaluation_split, load_split
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
-from taf_keras.evaluation.run import load_network
+from taf_keras.evaluation.network import load_network
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.storage.checkpoint import latest
 from taf_keras.storage.model_dir import ModelDir

@@ -6,13 +6,17 @@ from dataclasses import fields
 
 from absl.flags import FLAGS, FlagValues
 
-from flags import data, model, runtime, taf, training
+from flags import data, model, partner_labels, runtime, taf, training
 from taf_keras.config import Config
 
-CONFIG_MODULES = (data, model, taf, training, runtime)
+CONFIG_MODULES = (data, model, taf, partner_labels, training, runtime)
 
 # A flag has the name of its config field, but where that says too little on a command line.
-_FLAG_NAMES = {"taf.weight": "taf_weight", "taf.relative": "relative_change_rates"}
+_FLAG_NAMES = {
+    "taf.weight": "taf_weight",
+    "taf.relative": "relative_change_rates",
+    "partner_labels.weight": "partner_label_weight",
+}
 
 
 def config_from_flags(flag_values: FlagValues = FLAGS) -> Config:

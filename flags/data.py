@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, ON_BAD_FILE, DataConfig
+from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, ON_BAD_FILE, PARTNERS, DataConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -68,6 +68,20 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     )
     flag.boolean(
         "flip", DataConfig.flip, "Random horizontal flips of training examples. The paper: yes (Section 5.2)."
+    )
+    flag.boolean(
+        "color_jitter",
+        DataConfig.color_jitter,
+        "Random brightness, contrast and saturation of training examples, the same for both frames of a "
+        "pair. The paper: no.",
+    )
+    flag.choice(
+        "partner",
+        DataConfig.partner,
+        PARTNERS,
+        "Where the partner comes from. neighbour: the frames around the key frame, the method itself. For "
+        "checks of a gain, key: the key frame again; other_clip: a frame of another clip. Default: the "
+        "paper's method.",
     )
     flag.integer(
         "subset_seed",

@@ -12,7 +12,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "method",
         TAFConfig.method,
         METHODS,
-        "taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change rate 0. "
+        "taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change rate 0; "
+        "propagate and pseudo: explicit labels for the partners, by optical flow or from a trained baseline. "
         "Default: the paper's method.",
     )
     flag.number(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from taf_keras.errors import UserError
 
-METHODS = ("taf", "baseline", "slow")
+METHODS = ("taf", "baseline", "slow", "propagate", "pseudo")
+PARTNERS = ("neighbour", "key", "other_clip")
 CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -67,6 +68,9 @@ class DataConfig:
         temporal_context: n_h, largest |offset| of a partner, frames of the source video.
         min_scale, max_scale: range of the random scale.
         flip: random horizontal flips.
+        color_jitter: random brightness, contrast and saturation, the same for both frames of a pair.
+        partner: `neighbour` is the method's. `key` (the key frame itself in its partner's place) and
+            `other_clip` (a frame of another clip, as if it were n frames away) are checks that a gain must fail.
         subset_seed: seed of `subset` and `label_fraction`; not the run's, so that all seeds share the data.
         scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
         drift: scale of the synthetic clips' changes of light and colour; 0 is constant light.
@@ -86,6 +90,8 @@ class DataConfig:
     min_scale: float = 0.75
     max_scale: float = 1.5
     flip: bool = True
+    color_jitter: bool = False
+    partner: str = "neighbour"
     subset_seed: int = 0
     scene_seed: int = 0
     train_clips: int = 32
@@ -99,6 +105,7 @@ class DataConfig:
     def __post_init__(self):
         require_one_of("dataset", self.dataset, DATASETS)
         require_one_of("labels", self.labels, LABELS)
+        require_one_of("partner", self.partner, PARTNERS)
         require_one_of("eval_split", self.eval_split, EVAL_SPLITS)
         require_one_of("on_bad_file", self.on_bad_file, ON_BAD_FILE)
         require(0 < self.subset <= 1, f"--subset={self.subset}: must be in (0, 1]")
@@ -222,6 +229,34 @@ class TAFConfig:
 
 
 @dataclass(frozen=True)
+class PartnerLabelConfig:
+    """Explicit label augmentation, which TAF competes with: labels made for the partner frames.
+
+    The loss is (CE(key) + weight·CE(partner)) / (1 + weight).
+
+    Attributes:
+        weight: of the partners' cross entropy.
+        flow_tolerance_px: `propagate` carries the key frame's labels to its partner along the optical
+            flow; a pixel from which the flow there and back ends farther away than this is void.
+        teacher: `pseudo` takes the predictions of this run, the model_dir of a trained baseline.
+        confidence: `pseudo` leaves pixels void whose most probable class has less than this probability.
+    """
+
+    weight: float = 1.0
+    flow_tolerance_px: float = 1.0
+    teacher: str | None = None
+    confidence: float = 0.9
+
+    def __post_init__(self):
+        for name, value in (
+            ("partner_label_weight", self.weight),
+            ("flow_tolerance_px", self.flow_tolerance_px),
+        ):
+            require(0 <= value < math.inf, f"--{name}={value}: must be finite and 0 or more")
+        require(0 <= self.confidence <= 1, f"--confidence={self.confidence}: must be in [0, 1]")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Optimisation (Section 5.2). `batch_size` counts images over all replicas, partners included."""
 
@@ -292,11 +327,16 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     taf: TAFConfig = field(default_factory=TAFConfig)
+    partner_labels: PartnerLabelConfig = field(default_factory=PartnerLabelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self):
         self._check_change_rates()
+        require(
+            self.taf.method != "pseudo" or self.partner_labels.teacher is not None,
+            "--method=pseudo needs --teacher, the model_dir of a trained baseline",
+        )
         if self.uses_partners:
             require(
                 self.training.batch_size % 2 == 0,
@@ -335,6 +375,15 @@ class Config:
     @property
     def uses_partners(self) -> bool:
         return self.taf.method != "baseline"
+
+    @property
+    def swaps(self) -> bool:
+        """Whether the method swaps features, and there are branches that may be drawn."""
+        return self.taf.method in ("taf", "slow") and bool(self.swap_branches)
+
+    @property
+    def labels_partners(self) -> bool:
+        return self.taf.method in ("propagate", "pseudo")
 
     @property
     def key_frames_per_step(self) -> int:

@@ -14,6 +14,9 @@ from taf_keras.errors import BadFileError
 
 _MODES = {"P": "a palette", "PA": "a palette", "RGBA": "an alpha channel", "LA": "an alpha channel"}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # the marker and the chunk that end a whole file
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how such files begin
+_DEPTH, _COLOUR = 24, 25  # where a PNG has its bit depth and its colour type, 0 for grey
+_ORIENTATION = 0x0112  # Exif's tag; 1 is upright
 _HEAD_BYTES = 1 << 18  # holds a header with a thumbnail and a colour profile
 _TAIL_BYTES = 1024  # some cameras write a little behind the end
 
@@ -34,11 +37,13 @@ def read_bytes(source: str | FilePart, begin: int | None = None, end: int | None
         raise BadFileError(source, f"cannot be read: {error.strerror or error}") from None
 
 
-def _decode(source: str | FilePart, flags: int) -> np.ndarray:
-    data = np.frombuffer(read_bytes(source), np.uint8)
-    pixels = cv2.imdecode(data, flags) if data.size else None
+def _decode(source: str | FilePart, data: bytes, flags: int) -> np.ndarray:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # such as a header that promises more pixels than OpenCV allows
+        pixels = None
     if pixels is None:
-        raise BadFileError(source, f"is not a readable image ({data.size} bytes)")
+        raise BadFileError(source, f"is not a readable image ({len(data)} bytes)")
     return pixels
 
 
@@ -47,18 +52,22 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
 
     Raises: BadFileError for a file that is missing, empty, cut short, not an image, or not one that
         reads as 8-bit RGB without loss: grey is fine; palettes, alpha channels, CMYK and 16 bits are not.
+        Nor is a camera's note to turn the picture: its label map may have been painted on either view.
     """
     head = read_bytes(source, end=_HEAD_BYTES)
     try:
         header = Image.open(io.BytesIO(head))
+        orientation = header.getexif().get(_ORIENTATION, 1) if "exif" in header.info else 1
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         raise BadFileError(source, f"is not a readable image{'' if head else ' (0 bytes)'}") from None
     if header.format in _ENDS and _ENDS[header.format] not in read_bytes(source, begin=-_TAIL_BYTES):
         raise BadFileError(source, "is not a readable image: it was cut short")
-    deep = header.format == "PNG" and head[24] == 16  # bit depth in IHDR; Pillow calls such files RGB too
+    deep = header.format == "PNG" and head[_DEPTH] == 16  # Pillow calls such files RGB too
     if deep or header.mode not in ("RGB", "L", "1"):
         found = "16 bits per channel" if deep else _MODES.get(header.mode, f"mode {header.mode}")
         raise BadFileError(source, f"has {found}; frames must be 8-bit RGB")
+    if orientation != 1:
+        raise BadFileError(source, f"has Exif orientation {orientation}; frames must be stored upright")
     return header.height, header.width
 
 
@@ -68,7 +77,7 @@ def read_image(source: Source, size: tuple[int, int] | None = None) -> np.ndarra
     Raises: BadFileError for a file that is missing, empty or not an image.
     """
     if not isinstance(source, np.ndarray):
-        source = cv2.cvtColor(_decode(source, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        source = cv2.cvtColor(_decode(source, read_bytes(source), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     if size is None or source.shape[:2] == tuple(size):
         return source
     shrinks = size[0] * size[1] < source.shape[0] * source.shape[1]
@@ -82,13 +91,10 @@ def read_label(source: Source, classes: ClassTable, size: tuple[int, int] | None
         source: a label map of raw ids (height, width), or where the class table has `raw_colours` an
             RGB picture.
         size: (height, width); resampling takes the nearest pixel, since ids cannot be mixed.
-    Raises: BadFileError for a file that is no such map, or that has ids or colours outside the table.
+    Raises: BadFileError for a file that is no such map, that cannot hold one without loss, or that has
+        ids or colours outside the table.
     """
-    raw = source
-    if not isinstance(source, np.ndarray):
-        raw = _decode(source, cv2.IMREAD_UNCHANGED)
-        if raw.ndim == 3:
-            raw = cv2.cvtColor(raw, cv2.COLOR_BGR2RGB) if raw.shape[2] == 3 else raw
+    raw = source if isinstance(source, np.ndarray) else _decode_label(source)
     coloured = raw.ndim == 3 and raw.shape[2] == 3 and classes.raw_colours is not None
     if raw.dtype != np.uint8 or not (raw.ndim == 2 or coloured):
         raise BadFileError(
@@ -103,6 +109,16 @@ def read_label(source: Source, classes: ClassTable, size: tuple[int, int] | None
     if size is None or ids.shape == tuple(size):
         return ids
     return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _decode_label(source: str | FilePart) -> np.ndarray:
+    data = read_bytes(source)
+    pixels = _decode(source, data, cv2.IMREAD_UNCHANGED)
+    if data.startswith(_JPEG):
+        raise BadFileError(source, "a label map cannot be JPEG, which changes ids: use PNG")
+    if data.startswith(_PNG) and data[_COLOUR] == 0 and data[_DEPTH] < 8:  # decoding stretches it to 0–255
+        raise BadFileError(source, f"a label map must have one 8-bit channel, not {data[_DEPTH]} bits")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels
 
 
 def _ids_of_colours(pixels: np.ndarray, classes: ClassTable) -> np.ndarray:

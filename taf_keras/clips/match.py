@@ -155,3 +155,12 @@ def table(matches: Sequence[Match]) -> list[str]:
             f"{match.number:09d}  {offset:>6}  {match.difference:10.3f}  {match.margin:6.3f}  {match.verdict}"
         )
     return lines
+
+
+def summary(matches: Iterable[Match]) -> str:
+    """For example '96 matched at +1, 4 undecided'."""
+    counts = Counter(
+        f"{match.verdict} at {match.offset:+d}" if match.verdict == MATCHED else match.verdict
+        for match in matches
+    )
+    return ", ".join(f"{number} {what}" for what, number in counts.most_common())

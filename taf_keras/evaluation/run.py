@@ -5,25 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-
 from taf_keras.clips.check import load_checked
 from taf_keras.clips.load import class_table, evaluation_split
-from taf_keras.config import Config
-from taf_keras.errors import UserError
-from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import (
     describe,
     evaluate_split,
     network_predictor,
     saved_model_predictor,
 )
+from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.pictures import write_pictures
-from taf_keras.models.build import build_model
 from taf_keras.progress import Progress
-from taf_keras.storage.checkpoint import latest, load
 from taf_keras.storage.model_dir import ModelDir, write_json
-from taf_keras.taf.trainer import TAFTrainer
 
 
 def evaluate(
@@ -52,7 +45,7 @@ def evaluate(
     if saved_model:
         predict, source = saved_model_predictor(saved_model), saved_model
     else:
-        path = Path(checkpoint) if checkpoint else _latest(run)
+        path = Path(checkpoint) if checkpoint else latest_checkpoint(run)
         network = load_network(config, class_table(data).names, path)
         predict, source = network_predictor(network), str(path)
 
@@ -71,19 +64,3 @@ def evaluate(
     print(describe(results))
     print(f"wrote   {folder / 'metrics.json'}, {', '.join(path.name for path in pictures)}")
     return results
-
-
-def load_network(config: Config, class_names, checkpoint: Path) -> keras.Model:
-    """The single-frame model of a run with the weights of one of its checkpoints."""
-    random = replace(config.model, backbone_weights="random")  # the checkpoint holds all weights
-    keras.config.set_dtype_policy(config.training.dtype)
-    network = build_model(random, len(class_names))
-    load(TAFTrainer(network, config, ConfusionMatrix(class_names)), checkpoint)
-    return network
-
-
-def _latest(run: ModelDir) -> Path:
-    newest = latest(run.checkpoints)
-    if newest is None:
-        raise UserError(f"--model_dir={run.path}: holds no checkpoint yet")
-    return newest[1]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from taf_keras.clips.clip import VOID
 from taf_keras.config import Config
 from taf_keras.models.layers import resize
 from taf_keras.taf import losses
@@ -51,20 +54,29 @@ class TAFTrainer(keras.Model):
         network: the single-frame model; its parts encoder, projection and head are used.
         config: the run's settings; `baseline`, or c_i = inf for every branch, leaves the swap out.
         confusion: metric of `test_step`, updated with (labels, predicted ids); its result is a dict.
+        teacher: for `pseudo`, RGB (batch, height, width, 3) in [0, 255] -> logits at the same size; a
+            function, so that its weights are not the trainer's to save.
         replicas: number of replicas that share a global batch. Gradients are summed over them,
             so that each one's mean loss is divided by it.
     """
 
     def __init__(
-        self, network: keras.Model, config: Config, confusion: keras.metrics.Metric, replicas: int = 1
+        self,
+        network: keras.Model,
+        config: Config,
+        confusion: keras.metrics.Metric,
+        replicas: int = 1,
+        teacher: Callable | None = None,
     ):
         super().__init__(name="taf_trainer")
         self.network = network
         self.config = config
         self.replicas = replicas
+        self.teacher = teacher
         self.branches = config.model.branches
-        self.swaps = config.uses_partners and bool(config.swap_branches)
-        self.train_metrics = [keras.metrics.Mean(name=n) for n in ("loss", "cross_entropy", "taf")]
+        self.swaps = config.swaps
+        names = ("loss", "cross_entropy", "partner_cross_entropy" if config.labels_partners else "taf")
+        self.train_metrics = [keras.metrics.Mean(name=name) for name in names]
         self.branch_statistics = BranchStatistics(self.branches) if self.swaps else None
         self.confusion = confusion
         self.built = True  # its only weights are the network's
@@ -99,7 +111,17 @@ class TAFTrainer(keras.Model):
         if self.swaps:
             original, swapped = ops.split(logits, 2, axis=0)
             values |= self._taf_terms(batch, original, swapped, drawn)
+        if self.config.labels_partners:
+            label = batch["partner_label"] if self.teacher is None else self._pseudo_labels(batch)
+            values["partner_cross_entropy"] = losses.cross_entropy(logits[key_frames:], label)
         return values
+
+    def _pseudo_labels(self, batch):
+        """The teacher's predictions on the partners, VOID where it is unsure and in the padding."""
+        probabilities = ops.softmax(self.teacher(ops.cast(batch["partner"], "float32")), axis=-1)
+        sure = ops.max(probabilities, axis=-1) >= self.config.partner_labels.confidence
+        ids = ops.argmax(probabilities, axis=-1)
+        return ops.where(ops.logical_and(sure, batch["valid"]), ids, VOID)
 
     def _taf_terms(self, batch, original, swapped, drawn):
         taf = self.config.taf
@@ -114,10 +136,13 @@ class TAFTrainer(keras.Model):
         return {"taf": key + partner, "delta": delta, "slack": limit, "drawn": drawn}
 
     def total(self, values):
-        """Eq. 6 for each key frame, float32 (batch,)."""
-        if not self.swaps:
-            return values["cross_entropy"]
-        return values["cross_entropy"] + self.config.taf.weight * values["taf"]
+        """Eq. 6 for each key frame, or its cross entropy averaged with its partner's; float32 (batch,)."""
+        if self.swaps:
+            return values["cross_entropy"] + self.config.taf.weight * values["taf"]
+        if self.config.labels_partners:
+            weight = self.config.partner_labels.weight
+            return (values["cross_entropy"] + weight * values["partner_cross_entropy"]) / (1 + weight)
+        return values["cross_entropy"]
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build, and under a strategy Keras would average a batch to do it."""
@@ -137,11 +162,9 @@ class TAFTrainer(keras.Model):
         variables = self.network.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
 
-        taf = values.get("taf", ops.zeros_like(per_example))
-        for metric, value in zip(
-            self.train_metrics, (per_example, values["cross_entropy"], taf), strict=True
-        ):
-            metric.update_state(value)
+        values["loss"] = per_example
+        for metric in self.train_metrics:
+            metric.update_state(values.get(metric.name, ops.zeros_like(per_example)))
         results = {metric.name: metric.result() for metric in self.train_metrics}
         if self.swaps:
             self.branch_statistics.update_state(values["delta"], values["slack"], values["drawn"])

@@ -9,6 +9,7 @@ from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config, check_crop_size, check_weights_file
+from taf_keras.errors import UserError
 from taf_keras.progress import clock
 from taf_keras.storage.model_dir import ModelDir, write_json
 
@@ -29,6 +30,8 @@ def train(config: Config) -> dict:
     run.check(config)
     check_weights_file(config.model.backbone_weights)
     classes = class_table(config.data)
+    if config.taf.method == "pseudo":
+        _check_teacher(config)
     if run.metrics.is_file():
         print(f"{run.path}: this run has ended already; its metrics are in {run.metrics}")
         return run.read_metrics()
@@ -54,6 +57,16 @@ def train(config: Config) -> dict:
     write_json(run.metrics, metrics)
     _last_screen(run, metrics)
     return metrics
+
+
+def _check_teacher(config: Config) -> None:
+    """UserError unless `--teacher` is a run that has ended, on the same data set."""
+    teacher = ModelDir(config.partner_labels.teacher)
+    if not teacher.metrics.is_file():
+        raise UserError(f"--teacher={teacher.path}: is not the model_dir of a run that has ended")
+    dataset = teacher.read_config().data.dataset
+    if dataset != config.data.dataset:
+        raise UserError(f"--teacher={teacher.path}: was trained on {dataset}, not on {config.data.dataset}")
 
 
 def _load(config: Config, names) -> dict[str, Split]:

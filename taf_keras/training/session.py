@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
+from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.models.build import build_model
 from taf_keras.pipeline.batches import evaluation_batches, training_batches
 from taf_keras.progress import Progress
@@ -54,6 +56,7 @@ class Session:
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
             self.network = build_model(config.model, len(classes))
+            self.teacher = _teacher(config, classes) if config.taf.method == "pseudo" else None
 
     def train(self, splits: dict[str, Split], run: ModelDir) -> dict:
         """Trains from the last checkpoint of `run`, or from the beginning, to the end.
@@ -67,7 +70,9 @@ class Session:
         steps_per_epoch = config.steps_per_epoch(len(splits["train"].clips))
         steps = config.training.epochs * steps_per_epoch
         with self.strategy.scope():
-            trainer = TAFTrainer(self.network, config, ConfusionMatrix(self.classes.names), self.replicas)
+            trainer = TAFTrainer(
+                self.network, config, ConfusionMatrix(self.classes.names), self.replicas, self.teacher
+            )
             trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
             trainer.optimizer.build(self.network.trainable_variables)
         first_step = _resume(trainer, run)
@@ -96,6 +101,12 @@ class Session:
             )
         export_model(network, self.classes, run.export, config.runtime.export_formats)
         return metrics
+
+
+def _teacher(config: Config, classes) -> Callable:
+    run = ModelDir(config.partner_labels.teacher)
+    network = load_network(run.read_config(), classes.names, latest_checkpoint(run))
+    return lambda images: network(images, training=False)
 
 
 def _resume(trainer: TAFTrainer, run: ModelDir) -> int:

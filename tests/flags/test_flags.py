@@ -12,7 +12,11 @@ from flags import CONFIG_MODULES, config_from_flags, evaluation, flag_name
 from taf_keras.config import DATASETS, Config, require_one_of
 from taf_keras.errors import UserError
 
-OTHER_NAMES = {"taf.weight": "taf_weight", "taf.relative": "relative_change_rates"}
+OTHER_NAMES = {
+    "taf.weight": "taf_weight",
+    "taf.relative": "relative_change_rates",
+    "partner_labels.weight": "partner_label_weight",
+}
 
 # A whole command line, one value for every flag: what is written, and what the field then holds.
 COMMAND_LINE = {
@@ -27,6 +31,8 @@ COMMAND_LINE = {
     "min_scale": ("0.75", 0.75),
     "max_scale": ("1.5", 1.5),
     "flip": ("false", False),
+    "color_jitter": ("true", True),
+    "partner": ("key", "key"),
     "subset_seed": ("11", 11),
     "scene_seed": ("12", 12),
     "train_clips": ("13", 13),
@@ -49,6 +55,10 @@ COMMAND_LINE = {
     "contrastive_loss": ("l2", "l2"),
     "contrast_on": ("logits", "logits"),
     "relative_change_rates": ("true", True),
+    "partner_label_weight": ("0.5", 0.5),
+    "flow_tolerance_px": ("2", 2.0),
+    "teacher": ("runs/teacher", "runs/teacher"),
+    "confidence": ("0.7", 0.7),
     "epochs": ("3", 3),
     "batch_size": ("6", 6),
     "learning_rate": (".003", 0.003),

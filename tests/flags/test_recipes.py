@@ -44,6 +44,7 @@ LEFT_TO_DEFAULT = {
     "data_dir",
     "seed",
     "subset_seed",
+    *("partner", "partner_label_weight", "flow_tolerance_px", "teacher", "confidence"),  # not the paper's
     *("on_bad_file", "allow_outside_files"),  # of the user's files
     *("scene_seed", "train_clips", "val_clips", "test_clips", "drift"),  # of the synthetic data set
 }

@@ -9,7 +9,7 @@ import tensorflow as tf
 from taf_keras.clips.load import class_table
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
-from taf_keras.evaluation.run import load_network
+from taf_keras.evaluation.network import load_network
 from taf_keras.models.build import build_model
 from taf_keras.serving import export, predict
 from taf_keras.serving.export import export_model
