@@ -2,15 +2,25 @@
 
 python evaluate.py --model_dir=runs/default                             the latest checkpoint
 python evaluate.py --model_dir=runs/default --saved_model=runs/default/export
+
+Or compares runs in a study of the paper: a table and a figure.
+
+python evaluate.py --study=swap_interval --model_dir=runs/gain/baseline,runs/gain/taf
 """
 
 from flags import evaluation, script
 
 
 def main() -> None:
-    from taf_keras.evaluation.run import evaluate  # TensorFlow takes seconds to import: not before --help
+    # TensorFlow takes seconds to import: not before --help.
+    if evaluation.is_study():
+        from taf_keras.evaluation.studies.run import run_study
 
-    evaluate(**evaluation.arguments())
+        run_study(**evaluation.study_arguments())
+    else:
+        from taf_keras.evaluation.run import evaluate
+
+        evaluate(**evaluation.arguments())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,14 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import CHANGE_RATES, CONTRAST_ON, CONTRASTIVE_LOSSES, METHODS, TAFConfig
+from taf_keras.config import (
+    BATCH_NORM_FRAMES,
+    CHANGE_RATES,
+    CONTRAST_ON,
+    CONTRASTIVE_LOSSES,
+    METHODS,
+    TAFConfig,
+)
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -28,8 +35,21 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         TAFConfig.change_rates,
         "c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of the class "
         "probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a branch "
-        "free (Eq. 4).",
+        "free (Eq. 4). auto: measured on --rates_from.",
         empty=f"ours, {rates}; the paper's (Section 5.3) are in the recipes",
+        words=("auto",),
+    )
+    flag.text(
+        "rates_from",
+        TAFConfig.rates_from,
+        "--change_rates=auto: model_dir of a trained baseline of the same --model.",
+        empty="none, which auto refuses",
+    )
+    flag.number(
+        "rates_quantile",
+        TAFConfig.rates_quantile,
+        "--change_rates=auto: c_i is this quantile, in [0, 1], of the baseline's δ_i per frame over pairs of "
+        "training frames. Default: ours.",
     )
     flag.choice(
         "contrastive_loss",
@@ -48,4 +68,11 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         TAFConfig.relative,
         "Measure change rates against the input's own mean absolute change instead of against the number "
         "of frames (Section 5.4). The paper's results: no.",
+    )
+    flag.choice(
+        "batch_norm_frames",
+        TAFConfig.batch_norm_frames,
+        BATCH_NORM_FRAMES,
+        "Frames of a training batch whose statistics batch norm uses, for all of the batch: key, the key "
+        "frames before any swap; or all. The paper does not say. Default: ours, by measurement (README).",
     )

@@ -46,10 +46,17 @@ class FlagDefiner:
         parser = _Parser(_boolean, "", "write true or false", "")
         self._define(name, default, help, parser, None, boolean=True)
 
-    def numbers(self, name: str, default, help: str, empty: str = "") -> None:
-        """Comma-separated numbers, as a tuple of floats."""
-        form = "comma-separated numbers, such as 1e-4,inf,inf"
-        self._define(name, default, help, _Parser(_numbers, form, "", empty), _join(","))
+    def numbers(self, name: str, default, help: str, empty: str = "", words: tuple[str, ...] = ()) -> None:
+        """Comma-separated numbers, as a tuple of floats; or one of `words`, as it is."""
+        form = " or ".join(["comma-separated numbers, such as 1e-4,inf,inf", *words])
+
+        def read(text: str):
+            return text if text in words else _numbers(text)
+
+        def write(value) -> str:
+            return value if isinstance(value, str) else _join(",")(value)
+
+        self._define(name, default, help, _Parser(read, form, "", empty), write)
 
     def names(self, name: str, default, help: str, empty: str) -> None:
         """Comma-separated names, as a tuple; empty is the empty tuple."""

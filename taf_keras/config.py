@@ -11,6 +11,7 @@ from pathlib import Path
 from taf_keras.errors import UserError
 
 METHODS = ("taf", "baseline", "slow", "propagate", "pseudo")
+BATCH_NORM_FRAMES = ("key", "all")
 PARTNERS = ("neighbour", "key", "other_clip")
 CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
@@ -200,28 +201,42 @@ class TAFConfig:
         method: `taf`; `baseline`, key frames only; `slow`, every c_i = 0 (slow feature learning).
         weight: λ, 0 or more.
         change_rates: c_1 … c_m, change of the mean absolute difference of probabilities per frame,
-            ascending order is usual but not required, `inf` leaves a branch free; None takes CHANGE_RATES.
+            ascending order is usual but not required, `inf` leaves a branch free; None takes CHANGE_RATES;
+            `auto` is measured before training, and config.json then has the numbers.
+        rates_from: for `auto`, the model_dir of a trained baseline of the same model.
+        rates_quantile: for `auto`, the quantile of its δ_i per frame that becomes c_i.
         contrastive_loss: the distance δ (5.5).
         contrast_on: what δ compares; `logits` is degenerate and kept to show it (5.5).
+        batch_norm_frames: the frames of a training batch whose statistics normalise all of it: `key`, those
+            of the key frames before any swap, so that partners act through the loss alone; or `all`.
         relative: measure c_i against the input's own L1 change instead of against |n| (5.4).
     """
 
     method: str = "taf"
     weight: float = 6.0
-    change_rates: tuple[float, ...] | None = None
+    change_rates: tuple[float, ...] | str | None = None
+    rates_from: str | None = None
+    rates_quantile: float = 0.1
     contrastive_loss: str = "l1"
     contrast_on: str = "probabilities"
     relative: bool = False
+    batch_norm_frames: str = "key"
 
     def __post_init__(self):
         require_one_of("method", self.method, METHODS)
         require_one_of("contrastive_loss", self.contrastive_loss, CONTRASTIVE_LOSSES)
         require_one_of("contrast_on", self.contrast_on, CONTRAST_ON)
+        require_one_of("batch_norm_frames", self.batch_norm_frames, BATCH_NORM_FRAMES)
         require(0 <= self.weight < math.inf, f"--taf_weight={self.weight}: must be finite and 0 or more")
         require(
             self.contrast_on == "probabilities" or self.contrastive_loss != "symmetric_cross_entropy",
             "--contrastive_loss=symmetric_cross_entropy needs --contrast_on=probabilities",
         )
+        require(
+            self.change_rates != "auto" or self.rates_from is not None,
+            "--change_rates=auto needs --rates_from, the model_dir of a trained baseline",
+        )
+        require(0 <= self.rates_quantile <= 1, f"--rates_quantile={self.rates_quantile}: must be in [0, 1]")
         require(
             self.method != "slow" or self.change_rates is None,
             "--change_rates: --method=slow sets every rate to 0; allowed with --method=taf",
@@ -327,9 +342,9 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     taf: TAFConfig = field(default_factory=TAFConfig)
-    partner_labels: PartnerLabelConfig = field(default_factory=PartnerLabelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    partner_labels: PartnerLabelConfig = field(default_factory=PartnerLabelConfig)
 
     def __post_init__(self):
         self._check_change_rates()
@@ -348,6 +363,8 @@ class Config:
             check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
 
     def _check_change_rates(self):
+        if self.measures_rates:
+            return
         rates, branches = self.change_rates, self.model.branches
         text = ",".join(f"{rate:g}" for rate in rates)
         require(
@@ -359,6 +376,11 @@ class Config:
             all(rate >= 0 for rate in rates),  # also refuses nan
             f"--change_rates={text}: each must be 0 or more; inf leaves a branch free",
         )
+
+    @property
+    def measures_rates(self) -> bool:
+        """Whether the change rates still have to be measured."""
+        return self.taf.change_rates == "auto"
 
     @property
     def change_rates(self) -> tuple[float, ...]:

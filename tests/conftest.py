@@ -42,7 +42,15 @@ def camvid(tmp_path) -> Path:
 
 def tiny_config(folder: Path, **groups):
     """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch."""
-    from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
+    from taf_keras.config import (
+        Config,
+        DataConfig,
+        ModelConfig,
+        PartnerLabelConfig,
+        RuntimeConfig,
+        TAFConfig,
+        TrainingConfig,
+    )
 
     settings = {
         "data": {"data_dir": str(folder / "clips"), "image_size": (32, 48), "temporal_context": 3},
@@ -59,6 +67,7 @@ def tiny_config(folder: Path, **groups):
         TAFConfig(**settings.get("taf", {})),
         TrainingConfig(**settings["training"]),
         RuntimeConfig(**settings["runtime"]),
+        PartnerLabelConfig(**settings.get("partner_labels", {})),
     )
 
 

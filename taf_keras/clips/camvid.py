@@ -80,17 +80,21 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
     bad = bad or BadFiles()
     root = Path(data_dir)
     images = _files(root / split)
-    labels = {path.stem.removesuffix("_L"): path for path in _files(root / f"{split}annot")}
+    labels: dict[str, Path] = {}
+    for path in _files(root / f"{split}annot"):
+        first = labels.setdefault(path.stem.removesuffix("_L"), path)
+        if first is not path:
+            bad.add(BadFileError(path, f"label map of the same image as {first.name}"))
     videos: dict[str, dict[int, Frame]] = defaultdict(dict)
     for path in images:
         label = labels.pop(path.stem, None)
         video, number = _parse(path.stem)
         if video is None:
             reason = "a CamVid file name is VIDEO_NUMBER, such as 0001TP_006690.png"
-        elif label is None:
-            reason = f"has no label map {root / f'{split}annot' / path.stem}.png"
         elif number in videos[video]:
             reason = f"frame {number} of video {video} occurs twice"
+        elif label is None:
+            reason = f"has no label map {root / f'{split}annot' / path.stem}.png"
         else:
             videos[video][number] = Frame(number, str(path), str(label))
             continue

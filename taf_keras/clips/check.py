@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Source, Split
-from taf_keras.clips.decode import inspect_image, read_image, read_label
+from taf_keras.clips.clip import Clip, Split, identity
 from taf_keras.clips.load import load_split
+from taf_keras.clips.look import Look, Looks, Size, look_at, source_name
 from taf_keras.config import DataConfig
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.progress import Progress
 
 _SHOWN = 10
-Size = tuple[int, int]  # (height, width), px
-_Looked = dict[object, Size | BadFileError]  # Frame.identity -> what a look at it found
 
 
 def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads: int = 2) -> Split:
@@ -67,106 +62,81 @@ def check_split(
     bad = bad or BadFiles()
     if not split.clips:
         raise UserError(f"split {split.name}: has no labelled clip")
-    images, labels = _look(split, partners_within, thorough, threads, on_progress)
-    clips: dict[Clip, Size] = {}
-    reported = set()
+    looks = look_at(split, partners_within, thorough, threads=threads, on_progress=on_progress)
+    clips = usable_clips(split, looks, image_size, partners_within, bad)
+    require_usable(split.name, clips, looks, image_size, bad)
+    return replace(split, clips=clips, left_out=tuple(bad.found))
+
+
+def usable_clips(
+    split: Split, looks: Looks, image_size: Size | None, partners_within: int, bad: BadFiles
+) -> tuple[Clip, ...]:
+    """The clips without their bad frames; those whose key frame is bad are left out. `bad` takes both."""
+    clips, reported = [], set()
     for clip in split.clips:
-        usable, errors = _usable(clip, images, labels, image_size, partners_within)
+        usable, errors = _usable(clip, looks, image_size, partners_within)
         for error in errors:
             if str(error) not in reported:  # windows overlap: one file may belong to many clips
                 reported.add(str(error))
                 bad.add(error)
         if usable is not None:
-            clips[usable] = images[usable.key_frame.identity]
+            clips.append(usable)
+    return tuple(clips)
+
+
+def require_usable(
+    split: str, clips: tuple[Clip, ...], looks: Looks, image_size: Size | None, bad: BadFiles
+) -> None:
+    """UserError where no clip is left, or key frames have several sizes and there is no `image_size`."""
     if not clips:
-        raise UserError(f"split {split.name}: no clip is left, {bad.found[-1]}")
-    _check_sizes(split.name, clips, image_size)
-    return replace(split, clips=tuple(clips), left_out=tuple(bad.found))
+        raise UserError(f"split {split}: no clip is left, {bad.found[-1]}")
+    first: dict[Size, Clip] = {}
+    for clip in clips:
+        first.setdefault(looks.images[clip.key_frame.identity].size, clip)
+    if len(first) > 1 and image_size is None:
+        found = " and ".join(f"{size_text(size)} ({clip.name})" for size, clip in list(first.items())[:2])
+        raise UserError(f"split {split}: key frames of several sizes, {found}: give --image_size")
 
 
-def _look(split: Split, within: int, thorough: bool, threads: int, on_progress) -> tuple[_Looked, _Looked]:
-    """Sizes of the frames and of the key frames' label maps, each file read once."""
-    frames = {frame.identity: frame.image for clip in split.clips for frame in clip.window(within)}
-    keys = {clip.key_frame.identity: clip.key_frame for clip in split.clips}
-    image_size = _decoded_size if thorough else _inspected_size
-    tasks = [(image_size, image) for image in frames.values()]
-    tasks += [(lambda frame: _label_size(frame, split.classes), frame) for frame in keys.values()]
-
-    def run(task):
-        function, argument = task
-        try:
-            return function(argument)
-        except BadFileError as error:
-            return error
-
-    found = []
-    with ThreadPoolExecutor(threads) as pool:
-        for result in pool.map(run, tasks):
-            found.append(result)
-            on_progress(len(found), len(tasks))
-    images = dict(zip(frames, found[: len(frames)], strict=True))
-    return images, dict(zip(keys, found[len(frames) :], strict=True))
-
-
-def _inspected_size(image: Source) -> Size:
-    return image.shape[:2] if isinstance(image, np.ndarray) else inspect_image(image)
-
-
-def _decoded_size(image: Source) -> Size:
-    _inspected_size(image)
-    return read_image(image).shape[:2]
-
-
-def _label_size(frame: Frame, classes: ClassTable) -> Size:
-    ids = read_label(frame.label, classes)
-    if np.all(ids == VOID):
-        raise BadFileError(_name(frame.label, frame), "label map is void everywhere: nothing to learn from")
-    return ids.shape
+def size_text(size: Size) -> str:
+    """(360, 480) -> '360x480', as `--image_size` takes it."""
+    return f"{size[0]}x{size[1]}"
 
 
 def _usable(
-    clip: Clip, images: _Looked, labels: _Looked, image_size: Size | None, partners_within: int
+    clip: Clip, looks: Looks, image_size: Size | None, partners_within: int
 ) -> tuple[Clip | None, list[BadFileError]]:
     """The clip without its bad frames, or None where its key frame is bad; and what was bad."""
     key = clip.key_frame
-    size, label_size = images[key.identity], labels[key.identity]
-    for found in (size, label_size):
-        if isinstance(found, BadFileError):
-            return None, [found]
-    if label_size != size:
-        reason = f"label map of {_text(label_size)} px, its image has {_text(size)} px"
-        return None, [BadFileError(_name(key.label, key), reason)]
+    image, label = looks.images[key.identity], looks.labels[identity(key.label)]
+    bad_key = [found for found in (image, label) if isinstance(found, BadFileError)]
+    if not bad_key and label.size != image.size:
+        reason = f"label map of {size_text(label.size)} px, its image has {size_text(image.size)} px"
+        bad_key = [BadFileError(source_name(key.label, key), reason)]
 
-    kept, errors = [], []
+    kept, bad_partners = [], []
     for frame in clip.window(partners_within):
-        found = images[frame.identity]
-        if not isinstance(found, BadFileError) and found != size and image_size is None:
-            reason = f"frame of {_text(found)} px, its key frame has {_text(size)} px: give --image_size"
-            found = BadFileError(_name(frame.image, frame), reason)
-        if isinstance(found, BadFileError):
-            errors.append(found)
-        else:
+        found = looks.images[frame.identity]
+        if isinstance(found, Look) and not bad_key and found.size != image.size and image_size is None:
+            reason = f"frame of {size_text(found.size)} px, its key frame has {size_text(image.size)} px"
+            found = BadFileError(source_name(frame.image, frame), f"{reason}: give --image_size")
+        if isinstance(found, Look):
             kept.append(frame)
-    clip = replace(clip, frames=tuple(kept)) if errors else clip
+        elif frame is not key:
+            bad_partners.append(found)
+    if bad_key:
+        return None, bad_key + bad_partners
+    clip = replace(clip, frames=tuple(kept)) if bad_partners else clip
     if partners_within and clip.offsets(partners_within) == (0,):
         reason = (
             f"key frame without a partner within ±{partners_within} frames: give a larger "
             "--temporal_context, more frames, or --method=baseline"
         )
-        return None, [*errors, BadFileError(_name(key.image, key), reason)]
-    return clip, errors
+        return None, [*bad_partners, BadFileError(source_name(key.image, key), reason)]
+    return clip, bad_partners
 
 
-def _check_sizes(split: str, clips: dict[Clip, Size], image_size: Size | None) -> None:
-    first = {size: clip for clip, size in reversed(clips.items())}
-    if len(first) > 1 and image_size is None:
-        found = " and ".join(f"{_text(size)} ({clip.name})" for size, clip in list(first.items())[:2])
-        raise UserError(f"split {split}: key frames of several sizes, {found}: give --image_size")
+if __name__ == "__main__":
+    from taf_keras.clips.data_report import main  # which needs this module
 
-
-def _name(source: Source, frame: Frame) -> str:
-    return f"frame {frame.number}" if isinstance(source, np.ndarray) else str(source)
-
-
-def _text(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"
+    main()

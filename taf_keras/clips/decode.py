@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from taf_keras.clips.clip import ClassTable, FilePart, Source
 from taf_keras.errors import BadFileError
 
 _MODES = {"P": "a palette", "PA": "a palette", "RGBA": "an alpha channel", "LA": "an alpha channel"}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # the marker and the chunk that end a whole file
+# What Pillow meets damaged bytes with; UnidentifiedImageError is an OSError.
+_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how such files begin
 _DEPTH, _COLOUR = 24, 25  # where a PNG has its bit depth and its colour type, 0 for grey
 _ORIENTATION = 0x0112  # Exif's tag; 1 is upright
-_HEAD_BYTES = 1 << 18  # holds a header with a thumbnail and a colour profile
+HEAD_BYTES = 1 << 18  # holds a header with a thumbnail and a colour profile
 _TAIL_BYTES = 1024  # some cameras write a little behind the end
 
 
@@ -54,11 +57,11 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
         reads as 8-bit RGB without loss: grey is fine; palettes, alpha channels, CMYK and 16 bits are not.
         Nor is a camera's note to turn the picture: its label map may have been painted on either view.
     """
-    head = read_bytes(source, end=_HEAD_BYTES)
+    head = read_bytes(source, end=HEAD_BYTES)
     try:
         header = Image.open(io.BytesIO(head))
         orientation = header.getexif().get(_ORIENTATION, 1) if "exif" in header.info else 1
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+    except _PILLOW_ERRORS:
         raise BadFileError(source, f"is not a readable image{'' if head else ' (0 bytes)'}") from None
     if header.format in _ENDS and _ENDS[header.format] not in read_bytes(source, begin=-_TAIL_BYTES):
         raise BadFileError(source, "is not a readable image: it was cut short")

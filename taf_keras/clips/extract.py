@@ -5,7 +5,8 @@
     python -m taf_keras.clips.extract --layout=manifest --data_dir=DATA --split=train --video=street.mp4
 
 camvid: key frames are the stills in data_dir/{train,val,test}, NAME_NUMBER.png.
-manifest: key frames are the labelled rows of data_dir/SPLIT.csv (clip,frame,image,label); `clip` is NAME.
+manifest: key frames are the labelled rows of data_dir/SPLIT.csv (clip,frame,image,label); `clip` is NAME. The
+list with the new frames goes to SPLIT.extended.csv.
 
 Frames go to data_dir/frames/NAME/NUMBER.jpg, with a report in extraction.csv beside them. A frame's index in
 the video may be shifted against its number, so every key frame is looked for among the decoded frames first;
@@ -23,19 +24,19 @@ import os
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 
-from taf_keras.clips import camvid
+from taf_keras.clips import camvid, manifest
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.match import Match, consensus, find_stills, summary, table
 from taf_keras.clips.video import PART, image_size, irregularity, save_frames, write
 from taf_keras.errors import UserError
 from taf_keras.progress import Progress
 
-COLUMNS = ("clip", "frame", "image", "label")  # of a manifest
 _RECORD = "extraction.json"  # the settings that the frames beside it were written with
 _REPORT = "extraction.csv"
 
@@ -66,61 +67,40 @@ class Video:
     offset: int | None = None
 
 
-# --- Key frames of a data set ---
+# --- The data set ---
 
 
-def camvid_stills(root: Path) -> Stills:
-    """Key frames of all splits. Raises: UserError for a layout with holes, as the reader does."""
+def key_frames(options: argparse.Namespace) -> Stills:
+    """Of all splits of CamVid, or of one manifest. Raises: UserError where its reader does."""
+    root = str(options.data_dir)
+    if options.layout == "manifest":  # whose files outside of data_dir are only looked at here
+        splits = [manifest.load_split(root, options.split, 0, allow_outside_files=True)]
+    else:
+        splits = [camvid.load_split(root, name, 0) for name in camvid.splits(root) or ("train",)]
     stills = defaultdict(dict)
-    for split in camvid.splits(str(root)) or ("train",):  # whose folder the reader then asks for
-        for clip in camvid.load_split(str(root), split, temporal_context=0).clips:
+    for split in splits:
+        for clip in split.clips:
             stills[clip.video][clip.key_number] = clip.key_frame.image
     return stills
 
 
-def manifest_stills(root: Path, rows: list[dict]) -> Stills:
-    """Key frames are the rows with a label."""
-    stills = defaultdict(dict)
-    for row in rows:
-        if row["label"]:
-            stills[row["clip"]][row["frame"]] = str(root / row["image"])
-    return stills
+def _rows(path: Path) -> list[list[str]]:
+    """The rows of a manifest that its reader takes, without the header."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [row for row in csv.reader(file) if row][1:]
 
 
-def read_rows(manifest: Path) -> list[dict]:
-    """The rows of a manifest, `frame` as int. UserError names the line that is not a row."""
-    rows = {}
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file, strict=True)
-            if not set(COLUMNS) <= set(lines.fieldnames or ()):
-                raise UserError(f"{manifest}: the first line must be {','.join(COLUMNS)}")
-            for row in lines:
-                if None in row or None in row.values() or not re.fullmatch(r"[0-9]+", row["frame"]):
-                    raise UserError(f"{manifest}:{lines.line_num}: is not a row {','.join(COLUMNS)}")
-                row["frame"] = int(row["frame"])
-                if rows.setdefault((row["clip"], row["frame"]), row) is not row:
-                    raise UserError(
-                        f"{manifest}:{lines.line_num}: frame {row['frame']} of {row['clip']} is there twice"
-                    )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{manifest}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return list(rows.values())
-
-
-def extended(root: Path, rows: list[dict]) -> list[dict]:
+def _extended(root: Path, rows: list[list[str]]) -> list[list[str]]:
     """The rows and one for each extracted frame, clips in their order, frames ascending."""
-    listed = {(row["clip"], row["frame"]) for row in rows}
-    order = {clip: position for position, clip in enumerate(dict.fromkeys(row["clip"] for row in rows))}
-    rows = list(rows)
+    listed = {(clip, int(frame)) for clip, frame, *_ in rows}
+    order = {clip: position for position, clip in enumerate(dict.fromkeys(row[0] for row in rows))}
+    added = []
     for clip in order:
         folder = root / "frames" / clip
-        if (folder / _RECORD).is_file():
-            for path in _frames(folder):
-                if (clip, int(path.stem)) not in listed:
-                    image = path.relative_to(root).as_posix()
-                    rows.append({"clip": clip, "frame": int(path.stem), "image": image, "label": ""})
-    return sorted(rows, key=lambda row: (order[row["clip"]], row["frame"]))
+        for path in _frames(folder) if (folder / _RECORD).is_file() else ():
+            if (clip, int(path.stem)) not in listed:
+                added.append([clip, str(int(path.stem)), path.relative_to(root).as_posix(), ""])
+    return sorted(rows + added, key=lambda row: (order[row[0]], int(row[1])))
 
 
 def _frames(folder: Path) -> list[Path]:
@@ -135,13 +115,10 @@ def extract(options: argparse.Namespace) -> bool:
 
     Raises: UserError, before a frame is written under a number that may be wrong.
     """
-    root, rows = options.data_dir, []
+    stills, rows = key_frames(options), []
     if options.layout == "manifest":
-        rows = read_rows(options.manifest)
+        rows = _rows(options.manifest)
         _check_output(options, rows)
-        stills = manifest_stills(root, rows)
-    else:
-        stills = camvid_stills(root)
     names = options.name or [path.stem for path in options.video]
     if len(names) != len(options.video) or len(set(names)) < len(names):
         raise UserError("--name: give one for each --video, in the same order and without repeats, or none")
@@ -151,23 +128,23 @@ def extract(options: argparse.Namespace) -> bool:
         _match(video, options)
     complete = [_write(video, options) for video in videos]
     if options.layout == "manifest":
-        rows = extended(root, rows)
-        _write_csv(options.output_csv, rows)
+        rows = _extended(options.data_dir, rows)
+        _write_csv(options.output_csv, manifest.COLUMNS, rows)
         print(f"{options.output_csv}: {len(rows)} rows; to use it, put it in the place of {options.manifest}")
     return all(complete)
 
 
-def _prepare(path: Path, name: str, stills: Stills, rows: list[dict], options) -> Video:
+def _prepare(path: Path, name: str, stills: Stills, rows: list[list[str]], options) -> Video:
     """Refuses what can be refused without decoding more than one frame."""
     if name not in stills:
         raise UserError(
             f"--video={path}: {options.data_dir} has no key frames of {name!r}; --name must be one of "
-            f"{', '.join(sorted(stills)) or '(there are no key frames)'}"
+            f"{', '.join(sorted(stills))}"
         )
-    if Path(name).name != name:
+    if Path(name).name != name or name == "..":
         raise UserError(f"--name={name}: cannot be the name of a folder")
     folder = options.data_dir / "frames" / name
-    files = {row["frame"]: options.data_dir / row["image"] for row in rows if row["clip"] == name}
+    files = {int(frame): options.data_dir / image for clip, frame, image, _ in rows if clip == name}
     others = {number for number, file in files.items() if file.parent != folder}
     found = image_size(path)
     still = read_image(next(iter(stills[name].values()))).shape[:2]
@@ -237,12 +214,12 @@ def _write(video: Video, options) -> bool:
             }
     wanted = {number: file for window in windows.values() for number, file in window.items()}
     targets = {number + video.offset: file for number, file in wanted.items() if not file.exists()}
-    write(video.folder / _RECORD, json.dumps(_settings(video, options), indent=2).encode())
+    write(video.folder / _RECORD, (json.dumps(_settings(video, options), indent=2) + "\n").encode())
     if targets:
         with Progress(f"{video.name}: frames") as progress:
             save_frames(video.path, targets, video.size, options.quality, options.jobs, progress)
     report = [_report(video, match, windows.get(match.number)) for match in video.matches]
-    _write_csv(video.folder / _REPORT, report)
+    _write_csv(video.folder / _REPORT, report[0], [row.values() for row in report])
     print(f"{video.name}: {sum(file.exists() for file in wanted.values())} frames in {video.folder}")
     return not any(row["missing"] or row["left_out"] for row in report)
 
@@ -310,24 +287,23 @@ def _check_record(video: Video, options) -> None:
             )
 
 
-def _check_output(options, rows: list[dict]) -> None:
+def _check_output(options, rows: list[list[str]]) -> None:
     """Refuses to overwrite anything but what an earlier run made of the same manifest."""
     output = options.output_csv
-    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+    if not os.access(output.parent, os.W_OK):
         raise UserError(f"--output_csv={output}: its folder is missing or cannot be written")
-    if output.exists():
-        kept = {tuple(row[c] for c in COLUMNS) for row in read_rows(output)}
-        extends = all(tuple(row[c] for c in COLUMNS) in kept for row in rows)
-        if output.samefile(options.manifest) or not extends:
-            raise UserError(f"--output_csv={output}: holds something else; choose another file, or remove it")
+    try:
+        before = _rows(output) if output.exists() else rows
+    except (OSError, ValueError, csv.Error):  # ValueError: not UTF-8
+        before = []
+    extends = {tuple(row) for row in rows} <= {tuple(row) for row in before}
+    if not extends or output.resolve() == options.manifest.resolve():
+        raise UserError(f"--output_csv={output}: holds something else; choose another file, or remove it")
 
 
-def _write_csv(path: Path, rows: list[dict]) -> None:
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
     text = io.StringIO()
-    columns = max(rows, key=len).keys()  # a manifest may have more of them than the rows that were added
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     write(path, text.getvalue().encode())
 
 
@@ -393,9 +369,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.trust_offset and options.index_offset is None:
         parser.error("--trust_offset: needs --index_offset=INT")
     if options.layout == "manifest":
-        split = options.split or "train"
-        options.manifest = options.data_dir / f"{split}.csv"
-        options.output_csv = options.output_csv or options.data_dir / f"{split}.extended.csv"
+        options.split = options.split or "train"
+        options.manifest = options.data_dir / f"{options.split}.csv"
+        options.output_csv = options.output_csv or options.manifest.with_suffix(".extended.csv")
     elif options.split or options.output_csv:
         parser.error("--split, --output_csv: for --layout=manifest; camvid takes the stills of all splits")
     return options

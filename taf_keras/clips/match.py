@@ -152,7 +152,7 @@ def table(matches: Sequence[Match]) -> list[str]:
     for match in matches:
         offset = "" if match.offset is None else f"{match.offset:+d}"
         lines.append(
-            f"{match.number:09d}  {offset:>6}  {match.difference:10.3f}  {match.margin:6.3f}  {match.verdict}"
+            f"{match.number:>9}  {offset:>6}  {match.difference:10.3f}  {match.margin:6.3f}  {match.verdict}"
         )
     return lines
 

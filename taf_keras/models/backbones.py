@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
+from taf_keras.models.layers import BatchNormalization
 
 # Pyramid level -> layer. Level Pn has a stride of 2^n, but for the stages that are dilated instead.
 _RESNET50_TAPS = {
@@ -72,7 +73,7 @@ def _edited(layer, edit, momentum: float):
     if isinstance(layer, layers.BatchNormalization):
         # The momentum of keras.applications (0.99, 0.999) is for ImageNet's many steps.
         config = layer.get_config() | {"synchronized": True, "momentum": momentum}
-        return layers.BatchNormalization.from_config(config)
+        return BatchNormalization.from_config(config)
     config = layer.get_config()
     config |= edit(layer, config)
     return type(layer).from_config(config)

@@ -13,6 +13,7 @@ from keras import layers
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
+from taf_keras.models.layers import BatchNormalization
 
 LEVELS = ("P2", "P3", "P4", "P5")
 _BLOCKS = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
@@ -136,13 +137,14 @@ def build_keras_cv_backbone(config: ModelConfig) -> keras.Model:
 
 
 def _edit(backbone: keras.Model, momentum: float) -> None:
-    """Synchronises batch norm, and lets strided layers take odd sizes.
+    """Makes batch norm ours, synchronised, and lets strided layers take odd sizes.
 
     In place, because some batch norm layers sit inside blocks, where a clone does not reach. No weight
     changes its shape.
     """
     for layer in backbone._flatten_layers(include_self=False):
         if isinstance(layer, layers.BatchNormalization):
+            layer.__class__ = BatchNormalization  # it has no state that its base has not
             layer.synchronized = True
             layer.momentum = momentum
         elif isinstance(layer, layers.ZeroPadding2D):

@@ -11,7 +11,9 @@ from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.pipeline.augment import Geometry
-from taf_keras.pipeline.pairing import draw, locate
+from taf_keras.pipeline.color_jitter import ColorJitter
+from taf_keras.pipeline.pairing import draw, draw_jitter, draw_stranger, locate
+from taf_keras.pipeline.propagate import propagate_label
 
 # OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.
 cv2.setNumThreads(0)
@@ -28,12 +30,16 @@ class TrainingExamples:
         partner: partner frame, uint8 (h, w, 3), the same crop.
         offset_frames: n, int32.
         key_branch, partner_branch: i1 and i2, int32.
+        partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
+    With `color_jitter` there is also jitter, float32 (3,), of `pairing.draw_jitter`.
     """
 
     def __init__(self, split: Split, config: Config):
         self.clips = split.clips
         self.config = config
         self.classes = split.classes
+        if config.data.partner == "other_clip" and len(self.clips) < 2:
+            raise UserError("--partner=other_clip: needs two clips or more")
         batch = config.key_frames_per_step
         self.per_epoch = config.steps_per_epoch(len(self.clips)) * batch
 
@@ -54,15 +60,25 @@ class TrainingExamples:
         )
         image = read_image(clip.key_frame.image, data.image_size)
         geometry = Geometry.of(drawn, image.shape[:2], data.crop_size or image.shape[:2])
+        label = read_label(clip.key_frame.label, self.classes, data.image_size)
         arrays = {
             "image": geometry.image(image),
-            "label": geometry.label(read_label(clip.key_frame.label, self.classes, data.image_size)),
+            "label": geometry.label(label),
             "valid": geometry.valid(),
         }
+        if data.color_jitter:
+            arrays["jitter"] = draw_jitter(seed, epoch, example, repeat)
         if self.config.uses_partners:
             partner = image
-            if drawn.offset_frames != 0:
+            if data.partner == "other_clip":
+                other, n = draw_stranger(seed, epoch, example, repeat, self.clips, data.temporal_context)
+                partner = self._partner(self.clips[other], n, image)
+            elif data.partner == "neighbour" and drawn.offset_frames != 0:
                 partner = self._partner(clip, drawn.offset_frames, image)
+            if self.config.taf.method == "propagate":
+                tolerance_px = self.config.partner_labels.flow_tolerance_px
+                carried = propagate_label(image, partner, label, tolerance_px)
+                arrays["partner_label"] = geometry.label(carried)
             arrays |= {
                 "partner": geometry.image(partner),
                 "offset_frames": np.int32(drawn.offset_frames),
@@ -95,7 +111,17 @@ def training_batches(
     if steps is None:
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
     positions = tf.data.Dataset.range(first_step * batch, steps * batch)
-    return _batched(positions, examples, batch, config.runtime.reader_threads, drop_remainder=True)
+    batches = _batched(positions, examples, batch, config.runtime.reader_threads, drop_remainder=True)
+    return batches.map(_jittered(ColorJitter())) if config.data.color_jitter else batches
+
+
+def _jittered(jitter: ColorJitter):
+    def change(batch):
+        factors = batch.pop("jitter")
+        frames = [name for name in ("image", "partner") if name in batch]
+        return batch | {name: jitter(batch[name], factors) for name in frames}
+
+    return change
 
 
 def evaluation_batches(

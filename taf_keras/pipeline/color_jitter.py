@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 from keras import layers
-
-# Largest changes: of brightness as a share of the range, of contrast and saturation as factors 1 ± this.
-BRIGHTNESS, CONTRAST, SATURATION = 0.25, 0.4, 0.4
-
-
-def draw_jitter(*key: int) -> np.ndarray:
-    """Brightness shift (share of the range), contrast factor and saturation factor, float32 (3,).
-
-    Args:
-        key: what the draw is a function of, such as (stream, seed, epoch, example).
-    """
-    u = np.random.default_rng(key).uniform(-1, 1, 3)
-    return np.float32([BRIGHTNESS * u[0], 1 + CONTRAST * u[1], 1 + SATURATION * u[2]])
 
 
 class ColorJitter:
     """Applies drawn changes of colour to batches.
 
     Keras' layers would draw from a state of their own, so that a resumed run saw other colours; they
-    are given the draws instead.
+    are given the draws of `pairing.draw_jitter` instead.
     """
 
     def __init__(self):
-        # Their own factors are never used; the value range is where they clip.
-        self.brightness = layers.RandomBrightness(BRIGHTNESS, value_range=(0, 1))
-        self.contrast = layers.RandomContrast(CONTRAST, value_range=(0, 1))
+        # The factors would be the ranges of their own draws, which nobody uses; the value range is where
+        # they clip.
+        self.brightness = layers.RandomBrightness(0.5, value_range=(0, 1))
+        self.contrast = layers.RandomContrast(0.5, value_range=(0, 1))
         self.saturation = layers.RandomSaturation(0.5, value_range=(0, 1))
 
     def __call__(self, images, jitter):

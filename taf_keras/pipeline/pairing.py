@@ -15,7 +15,11 @@ import numpy as np
 from taf_keras.clips.clip import Clip
 
 # One stream of random numbers for each purpose, so that drawing more for one never shifts another.
-_ORDER, _AUGMENT, _PAIR = range(3)
+_ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER = range(5)
+
+# Largest changes of colour: of brightness as a share of the range, of contrast and saturation as factors
+# 1 ± this.
+BRIGHTNESS, CONTRAST, SATURATION = 0.25, 0.4, 0.4
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,21 @@ def draw(
         crop_y=float(augment.random()),
         crop_x=float(augment.random()),
     )
+
+
+def draw_jitter(seed: int, epoch: int, example: int, repeat: int) -> np.ndarray:
+    """Change of colour of one example, float32 (3,): brightness shift (share of the range), and factors of
+    contrast and saturation."""
+    u = np.random.default_rng([_COLOUR, seed, epoch, example, repeat]).uniform(-1, 1, 3)
+    return np.float32([BRIGHTNESS * u[0], 1 + CONTRAST * u[1], 1 + SATURATION * u[2]])
+
+
+def draw_stranger(
+    seed: int, epoch: int, example: int, repeat: int, clips: Sequence[Clip], temporal_context: int
+) -> tuple[int, int]:
+    """A frame of another clip, for `--partner=other_clip`: (index of the clip, offset to its key frame)."""
+    u = np.random.default_rng([_OTHER, seed, epoch, example, repeat]).random(2)
+    other = int(u[0] * (len(clips) - 1))
+    other += other >= example
+    offsets = clips[other].offsets(temporal_context)
+    return other, offsets[int(u[1] * len(offsets))]

@@ -10,7 +10,7 @@ from keras import ops
 
 from taf_keras.clips.clip import VOID
 from taf_keras.config import Config
-from taf_keras.models.layers import resize
+from taf_keras.models.layers import resize, statistics_of_first
 from taf_keras.taf import losses
 from taf_keras.taf.swap import swap_branches
 
@@ -98,13 +98,17 @@ class TAFTrainer(keras.Model):
             frames = ops.concatenate([frames, batch["partner"]], axis=0)
         frames = ops.cast(frames, "float32")
         encoder, projection, head = map(self.network.get_layer, ("encoder", "projection", "head"))
-        terms = projection(encoder(frames, training=training), training=training)
+        # The batch is [key frames; partners] and behind the swap [both; both swapped].
+        key_only = self.config.taf.batch_norm_frames == "key"
+        with statistics_of_first(2 if pairs and key_only else 1):
+            terms = projection(encoder(frames, training=training), training=training)
         if self.swaps:
             drawn = ops.concatenate([batch["key_branch"], batch["partner_branch"]], axis=0)
             swapped = swap_branches(terms, self.branches, drawn)
             # One call for both passes: they share the batch norm statistics, hence differ by the swap alone.
             terms = {name: ops.concatenate([terms[name], swapped[name]], axis=0) for name in terms}
-        logits = resize(head(terms, training=training), ops.shape(frames)[1:3])
+        with statistics_of_first((4 if self.swaps else 2) if pairs and key_only else 1):
+            logits = resize(head(terms, training=training), ops.shape(frames)[1:3])
 
         key_frames = ops.shape(batch["image"])[0]
         values = {"cross_entropy": losses.cross_entropy(logits[:key_frames], batch["label"])}

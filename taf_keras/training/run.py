@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from taf_keras.clips.check import load_checked
 from taf_keras.clips.clip import Split
@@ -27,11 +28,15 @@ def train(config: Config) -> dict:
 
     # 1. What can be refused at once, without TensorFlow and without reading images.
     run = ModelDir(config.runtime.model_dir)
+    if config.measures_rates and run.config.is_file():
+        config = _rates_of(run, config)
     run.check(config)
     check_weights_file(config.model.backbone_weights)
     classes = class_table(config.data)
     if config.taf.method == "pseudo":
-        _check_teacher(config)
+        _check_trained("teacher", config.partner_labels.teacher, config)
+    if config.measures_rates:
+        _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
     if run.metrics.is_file():
         print(f"{run.path}: this run has ended already; its metrics are in {run.metrics}")
         return run.read_metrics()
@@ -42,6 +47,11 @@ def train(config: Config) -> dict:
     # 2. Files on disk are looked at before TensorFlow's seconds, clips generated after what it refuses.
     generates = config.data.dataset == "synthetic"
     splits = {} if generates else _load(config, names)
+    if config.measures_rates:
+        from taf_keras.evaluation.measure_rates import with_measured_rates
+
+        splits = splits or _load(config, names)
+        config = with_measured_rates(config, splits["train"])
     from taf_keras.training.session import Session
 
     session = Session(config, classes)
@@ -59,14 +69,27 @@ def train(config: Config) -> dict:
     return metrics
 
 
-def _check_teacher(config: Config) -> None:
-    """UserError unless `--teacher` is a run that has ended, on the same data set."""
-    teacher = ModelDir(config.partner_labels.teacher)
-    if not teacher.metrics.is_file():
-        raise UserError(f"--teacher={teacher.path}: is not the model_dir of a run that has ended")
-    dataset = teacher.read_config().data.dataset
-    if dataset != config.data.dataset:
-        raise UserError(f"--teacher={teacher.path}: was trained on {dataset}, not on {config.data.dataset}")
+def _rates_of(run: ModelDir, config: Config) -> Config:
+    """`auto` was measured when the run began: resuming it takes the numbers of its config.json."""
+    old = run.read_config().taf
+    asked = (config.taf.rates_from, config.taf.rates_quantile)
+    if (old.rates_from, old.rates_quantile) != asked:
+        return config
+    return replace(config, taf=replace(config.taf, change_rates=old.change_rates))
+
+
+def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:
+    """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
+    run = ModelDir(folder)
+    if not run.metrics.is_file():
+        raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
+    trained = run.read_config()
+    if trained.data.dataset != config.data.dataset:
+        raise UserError(
+            f"--{flag}={folder}: was trained on {trained.data.dataset}, not {config.data.dataset}"
+        )
+    if same_model and trained.model.model != config.model.model:
+        raise UserError(f"--{flag}={folder}: is a {trained.model.model}, not a {config.model.model}")
 
 
 def _load(config: Config, names) -> dict[str, Split]:

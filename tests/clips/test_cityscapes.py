@@ -1,5 +1,7 @@
 """Trees in the official layout: a city of short sequences, and one whose only sequence holds two clips."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from taf_keras.clips.decode import read_label
 from taf_keras.config import DataConfig
 from taf_keras.errors import BadFileError, UserError
 
+ROOT = Path(__file__).parents[2]
 SEQUENCES, STILLS, LABELS = "leftImg8bit_sequence", "leftImg8bit", "gtFine"
 KEYS = {"aachen_000000": [19], "aachen_000001": [19], "frankfurt_000000": [294, 325]}  # video -> key frames
 FRAMES = {
@@ -142,7 +145,7 @@ def test_the_papers_subsets_have_the_papers_counts(tmp_path):
         assert len({clip.name for clip in split.clips}) == len(split.clips) == count
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # it writes 92,225 files
 def test_all_frames_are_listed_in_seconds(tmp_path):
     make_2975(tmp_path, range(30))
     started = time.monotonic()
@@ -270,3 +273,38 @@ def test_the_test_split_has_no_public_labels(root):
         reader.load_split(str(root), "test", 15)
     (root / "gtFine" / "val").mkdir()
     assert load.evaluation_split(config(root)) == "val"
+
+
+# --- Memory -----------------------------------------------------------------------------------------
+
+READ_15_BATCHES = """
+import resource, sys
+
+from taf_keras.clips.load import load_split
+from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TrainingConfig
+from taf_keras.pipeline.batches import training_batches
+
+data = DataConfig(
+    "cityscapes", sys.argv[1], image_size=(1024, 2048), crop_size=(720, 720), min_scale=0.5, max_scale=2.0
+)
+training, runtime = TrainingConfig(epochs=15, batch_size=16), RuntimeConfig(reader_threads=2)
+config = Config(data, ModelConfig(), training=training, runtime=runtime)
+shapes = [batch["partner"].shape for batch in training_batches(load_split(data, "train"), config)]
+assert shapes == [(8, 720, 720, 3)] * 15, shapes
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB
+"""
+
+
+@pytest.mark.slow  # half a minute
+def test_the_papers_crops_are_read_in_less_than_2_gb(tmp_path):
+    rng = np.random.default_rng(0)
+    for sequence in range(6):
+        video = f"aachen_{sequence:06d}"
+        for number in range(17, 22):
+            noise = cv2.GaussianBlur(rng.integers(0, 256, (1024, 2048, 3), np.uint8), (0, 0), 4)
+            save(path(tmp_path, SEQUENCES, video, number), noise)  # some 2 MB, as the real ones have
+        ids = rng.integers(0, 34, (32, 64), np.uint8).repeat(32, 0).repeat(32, 1)
+        save(path(tmp_path, LABELS, video, 19, "gtFine_labelIds"), ids)
+    command = [sys.executable, "-c", READ_15_BATCHES, str(tmp_path)]
+    peak_kib = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert int(peak_kib) * 1024 < 2e9  # 0.9e9 measured, 0.7e9 of it before the first batch

@@ -1,3 +1,4 @@
+import os
 import struct
 import time
 from pathlib import Path
@@ -216,3 +217,16 @@ def test_only_few_frames_wait_for_slow_writers(movie, tmp_path, monkeypatch):
 def test_a_full_or_missing_folder_is_named(movie, tmp_path):
     with pytest.raises(UserError, match=r"nowhere/5\.jpg: cannot be written: No such file"):
         save_frames(movie, {5: tmp_path / "nowhere" / "5.jpg"}, SIZE, 95, 2, ignore)
+
+
+def test_a_file_appears_complete_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / "5.jpg"
+
+    def kill(source, destination):
+        assert Path(source).read_bytes() == b"frame"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", kill)
+    with pytest.raises(KeyboardInterrupt):
+        reader.write(target, b"frame")
+    assert [path.name for path in tmp_path.iterdir()] == [f"5.jpg{PART}"]

@@ -1,76 +1,256 @@
+"""Sweeps with a stub in place of train.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from stub_trainer import ROOT, trained, write_trainer
 
 from taf_keras.errors import UserError
-from taf_keras.evaluation import sweep
+from taf_keras.evaluation import arms, comparison, execute, runs, sweep
 
-FAKE_TRAIN = """
-import json, pathlib, sys
-flags = dict(flag.lstrip("-").split("=") for flag in sys.argv[1:])
-folder = pathlib.Path(flags["model_dir"])
-if flags.get("fail") == flags["seed"]:
-    sys.exit("error: --fail is not allowed")
-folder.mkdir(parents=True)
-with open(folder.parent.parent / "trained.txt", "a") as log:
-    log.write(folder.parent.name + flags["seed"] + "\\n")
-miou = 0.3 + 0.01 * int(flags["seed"]) + float(flags.get("gain", 0))
-(folder / "metrics.json").write_text(json.dumps({"miou": miou, "pixel_accuracy": 0.5}))
+# A sweep of its own process, with the trainer in place of train.py.
+SWEEP = """
+import sys
+from taf_keras.evaluation import sweep
+sweep.main(sys.argv[2:], (sys.executable, sys.argv[1]))
 """
 
 
 @pytest.fixture
-def fake_train(tmp_path, monkeypatch):
-    script = tmp_path / "train.py"
-    script.write_text(FAKE_TRAIN)
-    monkeypatch.setattr(sweep, "TRAIN", script)
-    return tmp_path / "runs"
+def trainer(tmp_path) -> Path:
+    return write_trainer(tmp_path)
 
 
-def test_the_comparison_is_paired_by_seed(fake_train, capsys):
-    sweep.main([f"--output_dir={fake_train}", "--seeds=0,1,2", "--arm=base:", "--arm=taf: --gain=0.02"])
-    table = pd.read_csv(fake_train / "results.csv").set_index("arm")
+def run_sweep(trainer: Path, *arguments: str) -> Path:
+    folder = trainer.parent / "runs"
+    sweep.main([f"--output_dir={folder}", *arguments], (sys.executable, str(trainer)))
+    return folder
+
+
+BASELINE, TAF = "--arm=base: --method=baseline", "--arm=taf:"
+
+
+def test_the_comparison_is_paired_by_seed(trainer, capsys):
+    folder = run_sweep(trainer, "--seeds=0,1,2", "--jobs=2", BASELINE, TAF)
+    table = pd.read_csv(folder / "results.csv").set_index("arm")
     # Seeds give 30, 31, 32 %: standard deviation 1, standard error 1/√3. Every pair differs by 2.
     assert table.loc["base", "miou"] == pytest.approx(31)
     assert table.loc["base", "miou_se"] == pytest.approx(1 / np.sqrt(3))
     assert table.loc["taf", "miou_difference"] == pytest.approx(2)
     assert table.loc["taf", "miou_difference_se"] == pytest.approx(0, abs=1e-9)
-    assert "+2.00 ± 0.00" in capsys.readouterr().out
+    assert "| taf | 3 | 33.00 ± 0.58 | +2.00 ± 0.00 |" in capsys.readouterr().out
+    per_run = pd.read_csv(folder / "runs.csv")
+    assert per_run.query("arm == 'taf' and seed == 2").miou.item() == pytest.approx(0.34)
+    assert cv2.imread(str(folder / "miou.png")).std() > 0
+    assert hparams(folder / "tensorboard" / "taf" / "seed-2") == {
+        "arm": "taf",
+        "method": "taf",
+        "seed": 2,
+        "miou": pytest.approx(0.34),
+        "pixel_accuracy": 0.5,
+    }
 
 
-def test_finished_runs_are_not_repeated_and_failures_stop_nothing(fake_train, capsys):
-    arguments = [f"--output_dir={fake_train}", "--seeds=0,1", "--jobs=2", "--arm=a:", "--arm=b: --fail=0"]
-    with pytest.raises(SystemExit):
-        sweep.main(arguments)
-    assert "failed  b seed 0: error: --fail is not allowed" in capsys.readouterr().out
-    assert sorted((fake_train / "trained.txt").read_text().split()) == ["a0", "a1", "b1"]
-    with pytest.raises(SystemExit):
-        sweep.main(arguments)
-    assert sorted((fake_train / "trained.txt").read_text().split()) == ["a0", "a1", "b1"]
+def hparams(folder: Path) -> dict:
+    """Hyperparameters and metrics that TensorBoard would show for one run."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import plugin_data_pb2
+    from tensorboard.util.tensor_util import make_ndarray
+
+    (file,) = folder.iterdir()
+    found = {}
+    for event in EventFileLoader(str(file)).Load():
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "hparams":
+                data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                for name, entry in data.session_start_info.hparams.items():
+                    found[name] = getattr(entry, entry.WhichOneof("kind"))
+            else:
+                found[value.tag] = make_ndarray(value.tensor).item()
+    return found
 
 
-def test_a_single_seed_has_no_error():
-    results = pd.DataFrame(
-        {"arm": ["a", "b"], "seed": [0, 0], "miou": [0.1, 0.2], "pixel_accuracy": [0.5] * 2}
+def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer, capsys):
+    arguments = ["--seeds=0,1", "--jobs=2", BASELINE, "--arm=luckless: --taf_weight=13"]
+    for attempt in (1, 2):
+        with pytest.raises(SystemExit) as exit:
+            run_sweep(trainer, *arguments)
+        assert exit.value.code == 1
+        assert "failed  luckless seed 1: error: no luck" in capsys.readouterr().out
+        luckless = ["luckless/seed-0"] * attempt + ["luckless/seed-1"] * attempt
+        assert trained(trainer) == ["base/seed-0", "base/seed-1", *luckless]
+
+
+def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer, capsys):
+    run_sweep(trainer, "--seeds=0", BASELINE)
+    with pytest.raises(SystemExit) as exit:
+        run_sweep(trainer, "--seeds=0", TAF, f"{BASELINE} --learning_rate=0.3")
+    assert "holds another run (training.learning_rate=0.2, now 0.3)" in exit.value.code
+    assert trained(trainer) == ["base/seed-0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([BASELINE, "--arm=bad: --learning_rate=0"], "arm 'bad': --learning_rate=0.0: must be positive"),
+        ([BASELINE, "--arm=bad: --learning_rat=1"], "arm 'bad': Unknown command line flag 'learning_rat'"),
+        ([BASELINE, "--vary=taf_weight=1,-1"], "arm 'taf_weight=-1': --taf_weight=-1.0"),
+        (["--vary=taf_weight=1", "--", "--epochs=0"], "arm 'taf_weight=1': --epochs=0"),
+        (["--study=change_rate", "--", "--epochs=0"], "--epochs=0: must be 1 or more"),
+        ([BASELINE, BASELINE], "arm 'base': each name once"),
+        (["--arm=taf"], "write NAME: FLAGS"),
+        (["--arm=: --epochs=1"], "must not be empty"),
+        (["--arm=..: --epochs=1"], "begin with a dot"),
+        (["--arm=a/b:"], "hold a slash"),
+        (["--arm=tensorboard:"], "tensorboard"),
+        (["--arm=a: --seed=1"], "use --seeds"),
+        ([TAF, "--", "--model_dir=x"], "use --seeds and --output_dir"),
+        ([TAF, "--vary=taf_weight"], "write FLAG=A,B"),
+        (["--vary=taf_weight=1,1"], "each value once"),
+        (["--vary=taf_weight=1", "--vary=taf_weight=2"], "each flag once"),
+        (["--vary=taf_weight=1", "--study=change_rate"], "one of the two"),
+        ([TAF, "--reference=base"], "--reference=base: allowed are taf"),
+        ([TAF, "--seeds=0,0"], "--seeds=0,0"),
+        ([TAF, "--seeds=a"], "--seeds=a"),
+        ([TAF, "--jobs=0"], "--jobs=0"),
+        ([], "nothing to train"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_before_anything_starts(trainer, arguments, message):
+    with pytest.raises(SystemExit) as exit:
+        run_sweep(trainer, *arguments)
+    assert exit.value.code.startswith("error: ")
+    assert message in exit.value.code
+    assert "\n" not in exit.value.code
+    assert not Path(f"{trainer}.trained").exists()
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def start_sweep(trainer: Path, *arguments: str) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        "-c",
+        SWEEP,
+        str(trainer),
+        f"--output_dir={trainer.parent / 'runs'}",
+        *arguments,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    text = sweep.markdown(sweep.compare(results, "a"), "a")
-    assert "| b | 1 | 20.00 | +10.00 | 50.00 | +0.00 |" in text
 
 
-def test_unpaired_seeds_enter_no_difference():
+# One short arm, and two long ones of which one must wait for the other.
+SLOW = ["--seeds=0", "--jobs=2", BASELINE, "--arm=x: --epochs=1000", "--arm=y: --epochs=1000", "--arm=z:"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_ends_its_runs_and_goes_on_later(trainer, number):
+    process = start_sweep(trainer, *SLOW)
+    log = trainer.parent / "runs" / "y" / "seed-0.log"
+    wait_for(log.is_file)  # base/seed-0 has ended
+    wait_for(lambda: Path(f"{trainer}.trained").read_text().count("\n") == 3)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted; the same command goes on where it stopped"
+    assert log.read_text() == "interrupted\n"
+    assert trained(trainer) == ["base/seed-0", "x/seed-0", "y/seed-0"]
+
+    trainer.write_text(
+        trainer.read_text().replace("sleep(100)", "sleep(0)")
+    )  # what was left to do was little
+    run_sweep(trainer, *SLOW)
+    assert trained(trainer) == ["base/seed-0", *["x/seed-0"] * 2, *["y/seed-0"] * 2, "z/seed-0"]
+
+
+def test_what_a_killed_sweep_leaves_behind_keeps_the_folder(trainer):
+    process = start_sweep(trainer, "--seeds=0", "--arm=x: --epochs=1000")
+    wait_for(Path(f"{trainer}.trained").is_file)
+    process.kill()
+    process.communicate()
+    left = find_process(trainer)
+    try:
+        with pytest.raises(SystemExit, match="runs of this folder are still at work"):
+            run_sweep(trainer, "--seeds=0", TAF)
+    finally:
+        os.kill(left, signal.SIGKILL)
+    wait_for(lambda: find_process(trainer) is None)
+    run_sweep(trainer, "--seeds=0", TAF)
+
+
+def find_process(trainer: Path) -> int | None:
+    """The id of the process that runs the trainer."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().split(b"\0")[1:2] == [str(trainer).encode()]:
+                return int(folder.name)
+        except OSError:
+            continue
+    return None
+
+
+def test_a_grid_has_an_arm_for_each_combination():
+    varied = dict(map(arms.parse_varied, ["--taf_weight=0,1", "change_rates=0,inf,inf;inf,inf,inf"]))
+    assert [(arm.flags, arm.point) for arm in arms.grid(varied)] == [
+        ((f"--taf_weight={w}", f"--change_rates={c}"), (w, c))
+        for w in ("0", "1")
+        for c in ("0,inf,inf", "inf,inf,inf")
+    ]
+
+
+@pytest.mark.parametrize("varied", [["taf_weight=0,1,3"], ["taf_weight=0,1", "drift=0,1,2"], []])
+def test_every_kind_of_experiment_has_its_chart(tmp_path, varied):
+    from taf_keras.evaluation.arms_chart import draw_arms
+
+    study = sweep.build_study([BASELINE[6:], TAF[6:]], varied, None, None, [])
+    names = [arm.name for arm in study.arms]
     results = pd.DataFrame(
-        {"arm": ["a", "a", "b"], "seed": [0, 1, 1], "miou": [0.1, 0.2, 0.5], "pixel_accuracy": [0.1] * 3}
+        {"arm": names, "seed": 0, "miou": np.linspace(0.3, 0.4, len(names)), "pixel_accuracy": 0.5}
     )
-    row = sweep.compare(results, "a").set_index("arm").loc["b"]
-    assert row.miou_difference == pytest.approx(30)
-    assert np.isnan(row.miou_difference_se)
+    path = draw_arms(
+        comparison.compare(results, "base"), study.arms, study.axes, tmp_path / "miou.png", tmp_path / "logs"
+    )
+    assert cv2.imread(str(path)).std() > 0
+    assert list((tmp_path / "logs").iterdir())
 
 
-@pytest.mark.parametrize("arms", [["taf"], ["a:", "a:"], [": --x"], ["a/b:"]])
-def test_malformed_arms_are_refused(arms):
-    with pytest.raises(UserError, match="write NAME: FLAGS"):
-        sweep.parse_arms(arms)
+def test_the_time_left_counts_epochs_of_unfinished_runs(tmp_path):
+    (run,) = runs.plan([arms.Arm("a", ("--epochs=4",))], [0], tmp_path)
+    shown = []
+    for rows, running in [(0, {}), (3, {run: None}), (4, {run: None}), (4, {})]:
+        run.folder.path.mkdir(parents=True, exist_ok=True)
+        run.folder.history.write_text("epoch,loss\n" + "0,1\n" * rows)
+        execute._show(lambda done, total, text: shown.append((done, total, text)), [run], running, [])
+    # The last epoch of a run counts when the run has ended.
+    assert [done for done, _, _ in shown] == [0, 3, 3, 4]
+    assert {total for _, total, _ in shown} == {4}
+    execute._show(lambda *progress: shown.append(progress), [run], {}, [run])
+    assert shown[-1] == (0, 0, "0 of 1 runs, 1 failed")
 
 
 def test_the_script_that_it_starts_exists():
-    assert sweep.TRAIN.is_file()
+    assert Path(runs.TRAIN[1]).is_file()
+
+
+def test_flags_are_read_as_train_py_reads_them(tmp_path):
+    flagfile = tmp_path / "a.flags"
+    flagfile.write_text("--taf_weight=2\n--epochs=7\n")
+    good, bad = runs.read_configs([[f"--flagfile={flagfile}", "--epochs=8"], ["--epochs=0"]])
+    assert (good.taf.weight, good.training.epochs) == (2, 8)
+    assert isinstance(bad, UserError)
+    assert str(bad) == "--epochs=0: must be 1 or more"

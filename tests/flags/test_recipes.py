@@ -44,6 +44,8 @@ LEFT_TO_DEFAULT = {
     "data_dir",
     "seed",
     "subset_seed",
+    "batch_norm_frames",  # the paper does not say
+    *("rates_from", "rates_quantile"),  # of --change_rates=auto
     *("partner", "partner_label_weight", "flow_tolerance_px", "teacher", "confidence"),  # not the paper's
     *("on_bad_file", "allow_outside_files"),  # of the user's files
     *("scene_seed", "train_clips", "val_clips", "test_clips", "drift"),  # of the synthetic data set

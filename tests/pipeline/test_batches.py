@@ -184,6 +184,55 @@ def test_frames_are_resized_before_the_crop():
         assert columns[-1] - columns[0] in (7, 8)  # 16 px of twice the width are 8 columns of the file
 
 
+# --- Checks and rivals of the method ----------------------------------------------------------------
+
+
+def test_the_key_frame_can_be_its_own_partner():
+    config = tiny_config(partner="key", epochs=8)
+    found = read(training_batches(tiny_split(4), config))
+    assert any(batch["offset_frames"].any() for batch in found), "offsets stay, so that the slack does"
+    for batch in found:
+        np.testing.assert_array_equal(batch["partner"], batch["image"])
+
+
+def test_a_partner_of_another_clip_is_never_of_ones_own():
+    config = tiny_config(partner="other_clip", epochs=16)
+    found = read(training_batches(tiny_split(4), config))
+    neighbours = read(training_batches(tiny_split(4), tiny_config(epochs=16)))
+    seen = set()
+    for batch, same in zip(found, neighbours, strict=True):
+        clips, others = batch["image"][:, 0, 0, 0], batch["partner"][:, 0, 0, 0]  # red is the clip
+        assert (clips != others).all()
+        seen |= set(zip(clips.tolist(), others.tolist(), strict=True))
+        # Key frames, crops, offsets and branches are those of the method itself.
+        for name in batch.keys() - {"partner"}:
+            np.testing.assert_array_equal(batch[name], same[name])
+    assert len(seen) == 12, "every ordered pair of four clips"
+    with pytest.raises(UserError, match="--partner=other_clip: needs two clips"):
+        training_batches(tiny_split(1), config)
+
+
+def test_jitter_changes_colours_of_both_frames_alike_and_nothing_else():
+    plain = read(training_batches(tiny_split(4), tiny_config(**RANDOM)))
+    jittered = read(training_batches(tiny_split(4), tiny_config(color_jitter=True, **RANDOM)))
+    for before, after in zip(plain, jittered, strict=True):
+        assert list(after) == list(before)
+        for name in after.keys() - {"image", "partner"}:
+            np.testing.assert_array_equal(after[name], before[name])
+        assert (before["image"] != after["image"]).any(axis=(1, 2, 3)).all()
+    config = tiny_config(color_jitter=True, partner="key", **RANDOM)
+    for batch in read(training_batches(tiny_split(4), config)):
+        np.testing.assert_array_equal(batch["partner"], batch["image"])
+
+
+def test_propagated_labels_come_with_their_partner():
+    """Equal frames: the flow is zero, so that the partner has the key frame's labels."""
+    for batch in read(training_batches(tiny_split(4), tiny_config("propagate", partner="key", **RANDOM))):
+        np.testing.assert_array_equal(batch["partner_label"], batch["label"])
+    (batch, *_) = read(training_batches(tiny_split(4), tiny_config("propagate")))
+    assert set(batch) - {"partner_label"} == set(read(training_batches(tiny_split(4), tiny_config()))[0])
+
+
 # --- Evaluation -------------------------------------------------------------------------------------
 
 

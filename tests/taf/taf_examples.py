@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from taf_keras.clips.clip import VOID
-from taf_keras.config import Config, DataConfig, ModelConfig, TAFConfig
+from taf_keras.config import Config, DataConfig, ModelConfig, PartnerLabelConfig, TAFConfig
 
 # One of them infinite, so that both kinds of branches are in every batch.
 RATES = {"fcn8s": (1e-4, 1e-3, math.inf), "deeplabv3plus": (1e-6, 1e-3, math.inf, 3e-3, 1e-2)}
@@ -21,6 +21,7 @@ def tiny_config(model: str, **taf) -> Config:
         data=DataConfig(temporal_context=5),
         model=ModelConfig(model=model, backbone="mobilenetv2", backbone_width=0.35, head_channels=8),
         taf=TAFConfig(**taf),
+        partner_labels=PartnerLabelConfig(teacher="runs/teacher"),
     )
 
 

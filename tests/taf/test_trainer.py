@@ -1,6 +1,7 @@
 """The train step against an independent float64 NumPy reference of Eq. 6, and what it must never change."""
 
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,9 +10,10 @@ import tensorflow as tf
 from taf_examples import in_float64, random_batch, tiny_config
 
 from taf_keras.clips.clip import VOID
-from taf_keras.config import BRANCHES
+from taf_keras.config import BRANCHES, PartnerLabelConfig
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.build import build_model
+from taf_keras.models.layers import statistics_of_first
 from taf_keras.taf import losses
 from taf_keras.taf.trainer import BranchStatistics, TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
@@ -40,7 +42,8 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
     """The terms of Eq. 6; the swap is made example by example on the encoder's outputs."""
     pairs = len(batch["image"])
     frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
-    features = network.get_layer("encoder")(frames, training=True)
+    share = 2 * pairs if config.taf.batch_norm_frames == "all" else pairs
+    features = normalised_by_first(network.get_layer("encoder"), frames, share)
     features = {name: keras.ops.convert_to_numpy(x) for name, x in features.items()}
     drawn = [*batch["key_branch"], *batch["partner_branch"]]
     swapped = {name: x.copy() for name, x in features.items()}
@@ -49,15 +52,15 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
         partner = example + pairs if example < pairs else example - pairs
         swapped[name][example] = features[name][partner]
 
-    # Batch norm sees originals and swapped examples together, as in training.
     both = {name: np.concatenate([features[name], swapped[name]]) for name in features}
     terms = network.get_layer("projection")(both, training=True)
-    logits = keras.ops.convert_to_numpy(network.get_layer("head")(terms, training=True))
+    logits = normalised_by_first(network.get_layer("head"), terms, 2 * share if share > pairs else share)
+    logits = keras.ops.convert_to_numpy(logits)
     logits = upsample(logits.astype(np.float64), frames.shape[1:3])
     probabilities = softmax(logits)
     original, swapped = probabilities[: 2 * pairs], probabilities[2 * pairs :]
 
-    limits, deltas, hinges, entropies = [], [], [], []
+    limits, deltas, hinges = [], [], []
     for example in range(2 * pairs):
         n = abs(int(batch["offset_frames"][example % pairs]))
         rate = config.change_rates[drawn[example]]
@@ -66,19 +69,34 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
         change = np.abs(original[example] - swapped[example])[inside]  # (valid pixels, classes)
         deltas.append(change.mean() if change.size else 0.0)
         hinges.append(max(0.0, deltas[-1] - limits[-1]))
-    for example in range(pairs):
-        label = batch["label"][example]
-        rows, columns = np.nonzero(label != VOID)
-        picked = original[example, rows, columns, label[rows, columns]]
-        entropies.append(-np.log(picked).mean() if picked.size else 0.0)
+    entropies = cross_entropies(original[:pairs], batch["label"])
     taf = np.array(hinges[:pairs]) + np.array(hinges[pairs:])
     return {
-        "cross_entropy": np.array(entropies),
+        "cross_entropy": entropies,
         "taf": taf,
         "delta": np.array(deltas),
         "slack": np.array(limits),
-        "total": np.array(entropies) + config.taf.weight * taf,
+        "total": entropies + config.taf.weight * taf,
     }
+
+
+def normalised_by_first(part, inputs, count: int):
+    """`part` in training mode, its batch norm with the statistics of the first `count` examples.
+
+    By way of the moving statistics: at momentum 0 a pass over those examples leaves their own there,
+    with which inference mode then normalises the whole batch.
+    """
+    norms = [x for x in part._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
+    saved = part.get_weights(), [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    first = keras.tree.map_structure(lambda x: x[:count], inputs)
+    part(first, training=True)
+    outputs = part(inputs, training=False)
+    part.set_weights(saved[0])
+    for layer, momentum in zip(norms, saved[1], strict=True):
+        layer.momentum = momentum
+    return outputs
 
 
 def softmax(x):
@@ -106,14 +124,15 @@ def bilinear(source: int, target: int):
 # --- Eq. 6 ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_objective_is_eq_6(network, seed):
+@pytest.mark.parametrize(("seed", "frames"), [(0, "key"), (1, "key"), (2, "all")])
+def test_objective_is_eq_6(network, seed, frames):
     rng = np.random.default_rng(seed)
     # From far below to far above the δ of random weights, which are about 1e-3 to 1e-1; the
     # branch with an infinite rate is drawn too, and must then give R+ = 0.
     rates = 10.0 ** rng.uniform(-6, -2, len(BRANCHES[network.name]))
     rates[rng.integers(len(rates))] = math.inf
-    trainer = trainer_of(network, change_rates=tuple(rates), weight=float(rng.uniform(0.5, 3)))
+    weight = float(rng.uniform(0.5, 3))
+    trainer = trainer_of(network, change_rates=tuple(rates), weight=weight, batch_norm_frames=frames)
     batch = random_batch(trainer.config, 6, SIZE, CLASSES, seed)
     for name in ("key_branch", "partner_branch"):
         batch[name] = rng.integers(0, len(rates), 6).astype(np.int32)
@@ -169,17 +188,40 @@ def test_slow_features_have_no_slack(network):
     np.testing.assert_array_equal(values["taf"], values["delta"].reshape(2, 2).sum(axis=0))
 
 
-def test_free_branches_leave_cross_entropy_alone(network):
+@pytest.mark.parametrize(("frames", "share"), [("key", 2), ("all", 1)])
+def test_free_branches_leave_cross_entropy_alone(network, frames, share):
     """c = inf everywhere: bit for bit the gradient of cross entropy on the key frames."""
     rates = (math.inf,) * len(BRANCHES[network.name])
-    trainer = trainer_of(network, change_rates=rates, weight=5.0)
+    trainer = trainer_of(network, change_rates=rates, weight=5.0, batch_norm_frames=frames)
     batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=3)
-    frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
-    with tf.GradientTape() as tape:
-        logits = network(frames, training=True)[:2]  # the partners take part in batch norm alone
+    images = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+    with tf.GradientTape() as tape, statistics_of_first(share):
+        logits = network(images, training=True)[:2]  # the partners take part in batch norm, or not at all
         loss = tf.reduce_mean(losses.cross_entropy(logits, batch["label"]))
     expected = tape.gradient(loss, network.trainable_variables)
     assert_same_bits(gradients(trainer, batch), expected)
+
+
+@pytest.mark.parametrize("taf", [{"weight": 0.0}, {"change_rates": None}])
+def test_without_its_term_taf_is_the_baseline(network, taf):
+    """λ = 0, or c = inf: gradients and moving statistics are those of a baseline that sees no partner."""
+    network = in_float64(network)
+    if "change_rates" in taf:
+        taf = {"change_rates": (math.inf,) * len(BRANCHES[network.name])}
+    trainer = trainer_of(network, **taf)
+    baseline = trainer_of(network, method="baseline")
+    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=9)
+    weights, found = network.get_weights(), []
+    for each in (trainer, baseline):
+        alone = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
+        found.append((gradients(each, batch if each is trainer else alone), network.get_weights()))
+        network.set_weights(weights)
+    assert any(np.any(a != b) for a, b in zip(weights, found[0][1], strict=True)), "statistics must move"
+    for actual, expected in zip(*(found[0][0], found[1][0]), strict=True):
+        # The images are cast to float32 on the way in and the loss is float32: hence no 1e-12 here.
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+    for actual, expected in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_weight_zero_leaves_cross_entropy_alone(network):
@@ -229,6 +271,65 @@ def assert_same_bits(actual, expected):
         np.testing.assert_array_equal(a, b)
 
 
+# --- Explicit label augmentation --------------------------------------------------------------------
+
+
+def test_propagated_labels_enter_as_a_weighted_mean(network):
+    """(CE(key) + w·CE(partner)) / (1 + w), both normalised by the key frames' statistics."""
+    config = replace(
+        tiny_config(network.name, method="propagate"), partner_labels=PartnerLabelConfig(weight=0.5)
+    )
+    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"))
+    batch = random_batch(config, 3, SIZE, CLASSES, seed=10)
+    rng = np.random.default_rng(0)
+    batch["partner_label"] = rng.integers(0, CLASSES, batch["label"].shape).astype(np.uint8)
+    frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+    logits = np.asarray(normalised_by_first(network, frames, 3), np.float64)
+    labels = np.concatenate([batch["label"], batch["partner_label"]])
+    entropies = cross_entropies(softmax(logits), labels)
+    values = trainer.objective(batch)
+    assert set(values) == {"cross_entropy", "partner_cross_entropy"}
+    np.testing.assert_allclose(values["partner_cross_entropy"], entropies[3:], rtol=1e-5)
+    expected = (entropies[:3] + 0.5 * entropies[3:]) / 1.5
+    np.testing.assert_allclose(trainer.total(values), expected, rtol=1e-5)
+
+
+def test_pseudo_labels_are_the_teachers_where_it_is_sure(network):
+    """A teacher whose probabilities are known: 0.97 for the class of the column, or 0.4 in odd rows."""
+    config = replace(
+        tiny_config(network.name, method="pseudo"),
+        partner_labels=PartnerLabelConfig(teacher="somewhere", confidence=0.9),
+    )
+    classes = np.arange(SIZE[1]) % CLASSES
+
+    def teacher(images):
+        rows = np.arange(SIZE[0])[:, None, None] % 2
+        best = np.where(rows == 1, 0.4, 0.97) * np.eye(CLASSES)[classes]  # (h, w, classes)
+        rest = np.where(np.eye(CLASSES)[classes] == 1, 0, (1 - best.max(-1, keepdims=True)) / (CLASSES - 1))
+        logits = np.log(best + rest).astype(np.float32)
+        return tf.tile(logits[None], [len(images), 1, 1, 1])
+
+    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), teacher=teacher)
+    batch = random_batch(config, 3, SIZE, CLASSES, seed=11)
+    labels = np.broadcast_to(classes, batch["label"].shape).copy()
+    labels[:, 1::2] = VOID
+    labels[~batch["valid"]] = VOID
+    frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+    logits = np.asarray(normalised_by_first(network, frames, 3), np.float64)
+    values = trainer.objective(batch)
+    expected = cross_entropies(softmax(logits[3:]), labels)
+    np.testing.assert_allclose(values["partner_cross_entropy"], expected, rtol=1e-5)
+
+
+def cross_entropies(probabilities, labels):
+    """Mean over the labelled pixels of each example, float64."""
+    entropies = []
+    for p, label in zip(probabilities, labels, strict=True):
+        rows, columns = np.nonzero(label != VOID)
+        entropies.append(-np.log(p[rows, columns, label[rows, columns]]).mean() if rows.size else 0.0)
+    return np.array(entropies)
+
+
 # --- The rest of the train step ---------------------------------------------------------------------
 
 
@@ -239,11 +340,8 @@ def test_baseline_batch_has_no_partner(network):
     values = trainer.objective(batch)
     assert set(values) == {"cross_entropy"}
     logits = np.asarray(network(batch["image"].astype(np.float32), training=True), np.float64)
-    probabilities = softmax(logits)
-    for example, label in enumerate(batch["label"]):
-        rows, columns = np.nonzero(label != VOID)
-        expected = -np.log(probabilities[example, rows, columns, label[rows, columns]]).mean()
-        np.testing.assert_allclose(trainer.total(values)[example], expected, rtol=1e-5)
+    expected = cross_entropies(softmax(logits), batch["label"])
+    np.testing.assert_allclose(trainer.total(values), expected, rtol=1e-5)
 
 
 def test_methods_share_one_network(network):

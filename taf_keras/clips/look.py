@@ -1,0 +1,150 @@
+"""Looks at every file of a split once, in several threads: its size, its damage, what is on its label map."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split, identity
+from taf_keras.clips.decode import HEAD_BYTES, inspect_image, read_bytes, read_image, read_label
+from taf_keras.errors import BadFileError
+
+Size = tuple[int, int]  # (height, width), px
+_AT_ONCE = 64  # files between two looks at what libjpeg has said
+_DAMAGED_JPEG = re.compile("^(Corrupt JPEG data|Premature end of JPEG file).*", re.MULTILINE)
+
+
+class DamageWithin(BadFileError):
+    """Damage between the first and last bytes of an image: a look that is not thorough does not find it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a look at one usable file found.
+
+    Attributes:
+        size: (height, width), px.
+        digest: equal for images with equal bytes; None unless it was asked for.
+        pixels: int64 (classes + 1,), pixels of each class on a label map, void last; None for an image.
+    """
+
+    size: Size
+    digest: bytes | None = None
+    pixels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was found of the frames' images and of the key frames' label maps, by the identity of each."""
+
+    images: dict[object, Look | BadFileError]
+    labels: dict[object, Look | BadFileError]
+
+
+def look_at(
+    split: Split,
+    partners_within: int,
+    thorough: bool = False,
+    digests: bool = False,
+    threads: int = 2,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Looks:
+    """Looks at the frames within `partners_within` frames of a key frame, and at the key frames' label maps.
+
+    Of an image the first and last bytes are read, and all of it is decoded if `thorough`; a label map is
+    always decoded. JPEG has no checksums: of damage within one, only what libjpeg complains about is found,
+    for which stderr is held back while files are decoded.
+
+    Args:
+        digests: of each image's bytes: all of them if `thorough`, else the first `HEAD_BYTES`.
+        on_progress: called as on_progress(done, total), counting files.
+    """
+    frames = {frame.identity: frame for clip in split.clips for frame in clip.window(partners_within)}
+    labels = {identity(clip.key_frame.label): clip.key_frame for clip in split.clips}
+    tasks = [partial(_look_at_image, frame.image, thorough, digests) for frame in frames.values()]
+    tasks += [partial(_look_at_label, frame, split.classes) for frame in labels.values()]
+    found = []
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, len(tasks), _AT_ONCE):
+            some = tasks[begin : begin + _AT_ONCE]
+            with _held_back_stderr() if thorough else nullcontext(str) as written:
+                looks = list(pool.map(_error_or_look, some))
+            if _DAMAGED_JPEG.search(written()):  # it does not say which: once more, one by one
+                looks = [_error_or_complaint(task) for task in some]
+            found += looks
+            on_progress(len(found), len(tasks))
+    images = dict(zip(frames, found[: len(frames)], strict=True))
+    return Looks(images, dict(zip(labels, found[len(frames) :], strict=True)))
+
+
+def source_name(source: Source, frame: Frame) -> str:
+    """What messages call a source: its path, or the frame's number where it is an array."""
+    return f"frame {frame.number}" if isinstance(source, np.ndarray) else str(source)
+
+
+def _look_at_image(image: Source, thorough: bool, digest: bool) -> Look:
+    if isinstance(image, np.ndarray):
+        size, data = image.shape[:2], image.tobytes() if digest else b""
+    else:
+        size = inspect_image(image)
+        if thorough:
+            try:
+                size = read_image(image).shape[:2]
+            except BadFileError as error:
+                raise DamageWithin(image, error.reason) from None
+        data = read_bytes(image, end=None if thorough else HEAD_BYTES) if digest else b""
+    return Look(size, hashlib.blake2b(data, digest_size=16).digest() if digest else None)
+
+
+def _look_at_label(frame: Frame, classes: ClassTable) -> Look:
+    ids = read_label(frame.label, classes)
+    counts = np.bincount(ids.ravel(), minlength=VOID + 1)
+    if counts[VOID] == ids.size:
+        name = source_name(frame.label, frame)
+        raise BadFileError(name, "label map is void everywhere: nothing to learn from")
+    return Look(ids.shape, pixels=np.append(counts[: len(classes)], counts[VOID]))
+
+
+def _error_or_look(task: Callable[[], Look]) -> Look | BadFileError:
+    try:
+        return task()
+    except BadFileError as error:
+        return error
+
+
+def _error_or_complaint(task: partial) -> Look | BadFileError:
+    """The same, and an error for a JPEG that decodes to a picture, but not the right one."""
+    with _held_back_stderr() as written:
+        look = _error_or_look(task)
+    complaint = _DAMAGED_JPEG.search(written())
+    if complaint and isinstance(look, Look):
+        return DamageWithin(task.args[0], f"is damaged: {complaint[0]}")
+    return look
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[Callable[[], str]]:
+    """Yields a function that returns what was written to stderr in the block, once that is left.
+
+    Libraries in C write there; their lines are not shown, since they do not name the file.
+    """
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        texts = []
+        try:
+            yield lambda: "".join(texts)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))

@@ -1,0 +1,153 @@
+"""Runs side by side in processes of their own, which end with the process that started them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from taf_keras.errors import UserError
+from taf_keras.evaluation.runs import TRAIN, Run, last_line, refuse_other_settings
+from taf_keras.progress import Progress
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_POLL_SECONDS = 0.2
+_GRACE_SECONDS = 20  # for an interrupted run to end by itself
+
+
+def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str] = TRAIN) -> list[Run]:
+    """Trains the runs of an experiment's folder, says which failed, and returns them.
+
+    Runs that have ended are not repeated, and interrupted ones go on.
+
+    Args:
+        jobs: runs side by side, 1 or more.
+        train: the command to which a run's flags are added.
+    Raises: UserError where a run has ended with other settings, or the folder is at work already;
+        SystemExit at an interruption, once the runs have ended.
+    """
+    if jobs < 1:
+        raise UserError(f"--jobs={jobs}: must be 1 or more")
+    refuse_other_settings(runs, train)
+    with locked(folder) as lock, interruptible():
+        failed = execute(runs, jobs, lock, train)
+    for run in failed:
+        print(f"failed  {run.arm} seed {run.seed}: {last_line(run.log.read_text())} ({run.log})")
+    return failed
+
+
+def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> list[Run]:
+    """Trains what has not ended yet, `jobs` at a time, each with its share of the cores.
+
+    A run that fails stops no other. Whatever ends this function early, an interruption above all, ends
+    the runs too: called again it goes on where they stopped.
+
+    Args:
+        lock: the open file of `locked`. The runs hold it as well.
+        train: the command to which a run's flags are added.
+    Returns: the runs that failed; the end of each one's log says why.
+    """
+    waiting = [run for run in runs if not run.ended]
+    running: dict[Run, subprocess.Popen] = {}
+    failed = []
+    try:
+        with Progress("epochs") as progress:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    run = waiting.pop(0)
+                    running[run] = _start([*train, *run.arguments], run.log, jobs, lock)
+                _show(progress, runs, running, failed)
+                time.sleep(_POLL_SECONDS)
+                for run in [run for run, process in running.items() if process.poll() is not None]:
+                    if running.pop(run).returncode or not run.ended:
+                        failed.append(run)
+            _show(progress, runs, running, failed)
+    finally:
+        _stop(running.values())
+    return failed
+
+
+def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Popen:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    # Without growth, the first of several runs would take all memory of a GPU.
+    environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | os.environ
+    environment |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    with log.open("w") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # the terminal's Ctrl-C reaches a run by `_stop` alone
+            pass_fds=(lock.fileno(),),
+        )
+
+
+def _show(progress: Progress, runs: Sequence[Run], running, failed: Sequence[Run]) -> None:
+    """Counts epochs, not runs, so that there is an estimate long before the first run has ended."""
+    done = total = 0
+    for run in runs:
+        if run not in failed:
+            epochs = run.config.training.epochs
+            total += epochs
+            # Evaluation and export come after the last epoch: it counts with them.
+            done += min(run.epochs_done, epochs - 1) if run in running else run.epochs_done
+    trouble = f", {len(failed)} failed" if failed else ""
+    progress(done, total, f"{sum(run.ended for run in runs)} of {len(runs)} runs{trouble}")
+
+
+def _stop(processes: Iterable[subprocess.Popen]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    try:
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in processes:
+            process.wait(max(0, deadline - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # the second Ctrl-C means now
+        pass
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@contextmanager
+def locked(folder: Path):
+    """Keeps a folder for one experiment at a time: yields the open file that says so.
+
+    Raises: UserError while another holds it, or a run that one which was killed has left behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"--output_dir={folder}: runs of this folder are still at work") from None
+        yield lock
+
+
+@contextmanager
+def interruptible():
+    """Inside, SIGTERM and SIGHUP do what Ctrl-C does: what runs is ended, then this process with code 130."""
+    signals = [
+        signal.SIGINT,
+        signal.SIGTERM,
+    ]  # SIGINT too: a shell's background jobs ignore it, and their runs
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signals.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,50 @@
+"""Change rates c_i measured on a trained baseline (`--change_rates=auto`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import tensorflow as tf
+
+from taf_keras.clips.clip import Split
+from taf_keras.config import Config
+from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.pipeline.batches import training_batches
+from taf_keras.progress import Progress
+from taf_keras.storage.model_dir import ModelDir
+from taf_keras.taf.trainer import TAFTrainer
+
+PAIRS = 512  # unlabelled pairs, drawn as in training
+
+
+def with_measured_rates(config: Config, split: Split) -> Config:
+    """The configuration with numbers in place of `auto`.
+
+    c_i is the quantile `rates_quantile` of δ_i / |n| over pairs of `split`, both ways, that are drawn and
+    augmented as training would, n = 0 apart; δ_i is Eq. 3 for the run `rates_from` in inference mode. A
+    model that was trained without the constraint says how fast each of its branches moves the prediction;
+    a quantile q asks every branch to be slower than a share 1 − q of what it was.
+
+    Raises: UserError for a run without a checkpoint, or of another model.
+    """
+    free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.model.branches)))
+    run = ModelDir(config.taf.rates_from)
+    names = split.classes.names
+    network = load_network(run.read_config(), names, latest_checkpoint(run))
+    trainer = TAFTrainer(network, free, ConfusionMatrix(names))
+    objective = tf.function(lambda batch: trainer.objective(batch, training=False)["delta"])
+    steps = -(-PAIRS // (2 * free.key_frames_per_step))
+    rates = [[] for _ in config.model.branches]
+    with Progress("measuring change rates") as progress:
+        for step, batch in enumerate(training_batches(split, free, steps=steps), 1):
+            n = np.abs(np.tile(batch["offset_frames"].numpy(), 2))  # key frames, then their partners
+            for branch in range(len(rates)):
+                drawn = tf.fill(tf.shape(batch["offset_frames"]), branch)
+                delta = objective(batch | {"key_branch": drawn, "partner_branch": drawn}).numpy()
+                rates[branch].append(delta[n > 0] / n[n > 0])
+            progress(step, steps)
+    measured = [float(np.quantile(np.concatenate(r), config.taf.rates_quantile)) for r in rates]
+    rounded = tuple(float(f"{rate:.3g}") for rate in measured)
+    return replace(config, taf=replace(config.taf, change_rates=rounded))

@@ -1,0 +1,192 @@
+"""Finished runs as one self-contained HTML page: results, classes, learning curves, pictures, settings.
+
+    python -m taf_keras.evaluation.report --output=report.html runs/gain
+
+Every folder is searched for runs (config.json with metrics.json). Runs whose settings differ in the seed
+alone are one arm; arms that were evaluated on the same frames are compared with each other, by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from taf_keras.config import Config
+from taf_keras.errors import UserError
+from taf_keras.evaluation.comparison import METRICS
+from taf_keras.evaluation.settings import settings
+from taf_keras.storage.model_dir import ModelDir
+
+PER_CLASS = ("per_class_iou", "per_class_accuracy")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has ended. `metrics` is its metrics.json, with NaN for what has no value."""
+
+    folder: ModelDir
+    config: Config
+    metrics: dict
+
+    @property
+    def seed(self) -> int:
+        return self.config.training.seed
+
+
+@dataclass(frozen=True)
+class ReportArm:
+    """Runs that differ in the seed alone, by seed."""
+
+    name: str
+    runs: tuple[FinishedRun, ...]
+
+    @property
+    def config(self) -> Config:
+        return self.runs[0].config
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms that were evaluated on the same frames. `results` has their runs as `comparison.compare` wants."""
+
+    title: str
+    classes: tuple[str, ...]
+    arms: tuple[ReportArm, ...]
+    reference: str
+
+    @property
+    def results(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"arm": arm.name, "seed": run.seed} | {name: run.metrics[name] for name in METRICS}
+            for arm in self.arms
+            for run in arm.runs
+        )
+
+
+def gather(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[str]]:
+    """The runs in the folders and below them, and a line for each that is left out.
+
+    Raises: UserError for a folder that does not exist, or where there is no finished run at all.
+    """
+    runs, left_out, seen = [], [], set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: is not a folder")
+        for path in sorted(folder.rglob("config.json")):
+            run = ModelDir(str(path.parent))
+            if path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            try:
+                runs.append(read_run(run))
+            except UserError as error:
+                left_out.append(str(error))
+    if not runs:
+        raise UserError(
+            f"{', '.join(map(str, folders))}: no run here has ended (config.json and metrics.json)"
+        )
+    return runs, left_out
+
+
+def read_run(run: ModelDir) -> FinishedRun:
+    """Raises: UserError for a run that has not ended, or files that are not a run's."""
+    config = run.read_config()
+    if not run.metrics.is_file():
+        raise UserError(f"{run.path}: has not ended")
+    try:
+        metrics = run.read_metrics()
+        metrics |= {name: _number(metrics[name]) for name in METRICS}
+        for name in PER_CLASS:
+            metrics[name] = {label: _number(value) for label, value in metrics[name].items()}
+        metrics |= {"frames": int(metrics["frames"]), "split": str(metrics["split"])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{run.metrics}: damaged: {error!r}") from None
+    return FinishedRun(run, config, metrics)
+
+
+def _number(value) -> float:
+    return math.nan if value is None else float(value)
+
+
+def group(runs: Sequence[FinishedRun], reference: str | None = None) -> tuple[list[Experiment], list[str]]:
+    """The experiments of the runs, and a line for each run that is there twice.
+
+    Args:
+        reference: the arm to compare with; None is the first with `--method=baseline`, else the first.
+    Raises: UserError where no experiment has that arm.
+    """
+    experiments, left_out = {}, []
+    for run in runs:
+        metrics = run.metrics
+        key = (run.config.data.dataset, metrics["split"], metrics["frames"], tuple(metrics["per_class_iou"]))
+        arms = experiments.setdefault(key, {})
+        own = arms.setdefault(tuple(settings(run.config).values()), {})
+        if run.seed in own:
+            twin = own[run.seed].folder.path
+            left_out.append(f"{run.folder.path}: has the settings and the seed of {twin}")
+        own.setdefault(run.seed, run)
+    built = []
+    for (dataset, split, frames, classes), arms in experiments.items():
+        several = [tuple(run for _, run in sorted(own.items())) for own in arms.values()]
+        named = tuple(map(ReportArm, _names(several), several))
+        title = f"{dataset}, {split}, {frames} frames"
+        built.append(Experiment(title, classes, named, _reference(named, reference)))
+    if reference is not None and all(experiment.reference != reference for experiment in built):
+        known = ", ".join(arm.name for experiment in built for arm in experiment.arms)
+        raise UserError(f"--reference={reference}: allowed are {known}")
+    return built, left_out
+
+
+def _names(arms: Sequence[Sequence[FinishedRun]]) -> list[str]:
+    """The name of each arm's folder; its path where that is not enough."""
+    folders = []
+    for runs in arms:
+        path = runs[0].folder.path
+        folders.append(path.parent if re.fullmatch(r"seed-\d+", path.name) else path)
+    names = [folder.name for folder in folders]
+    return [
+        str(folder) if names.count(name) > 1 else name for name, folder in zip(names, folders, strict=True)
+    ]
+
+
+def _reference(arms: Sequence[ReportArm], wanted: str | None) -> str:
+    names = [arm.name for arm in arms]
+    if wanted in names:
+        return wanted
+    return next((arm.name for arm in arms if arm.config.taf.method == "baseline"), names[0])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m taf_keras.evaluation.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="a run's folder, or one of runs")
+    parser.add_argument("--output", default="report.html", type=Path, help="the page (%(default)s)")
+    parser.add_argument("--reference", help="arm to compare with (the first with --method=baseline)")
+    options = parser.parse_args(arguments)
+    try:
+        runs, left_out = gather(options.folders)
+        experiments, twins = group(runs, options.reference)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+    from taf_keras.evaluation.report_page import write_page  # matplotlib takes a second to import
+
+    write_page(options.output, experiments, options.folders, left_out + twins)
+    for line in left_out + twins:
+        print(f"left out  {line}")
+    size = options.output.stat().st_size / 1e6
+    print(f"wrote     {options.output}: {len(runs) - len(twins)} runs, {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Learning curves of arms: the mean over seeds of each figure in history.csv, with its spread."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from taf_keras.evaluation.charts import COLOURS, new_chart
+from taf_keras.storage.model_dir import ModelDir
+
+# Column of history.csv: (title, unit on the axis, factor, logarithmic). Losses fall by orders of magnitude.
+CURVES = {
+    "loss": ("Training loss", "Eq. 6", 1, True),
+    "cross_entropy": ("Cross entropy of key frames", "nats per pixel", 1, True),
+    "taf": ("TAF term, before λ", "R+ of both frames", 1, True),
+    "partner_cross_entropy": ("Cross entropy of partners", "nats per pixel", 1, True),
+    "val_miou": ("mIoU on val", "%", 100, False),
+    "val_pixel_accuracy": ("Pixel accuracy on val", "%", 100, False),
+}
+_BRANCH_CURVES = {
+    "delta/": ("δ of {}", "mean difference of probabilities", 1, True),
+    "over_slack/": ("Over the slack: {}", "% of examples", 100, False),
+}
+
+
+def read_histories(folders: Sequence[ModelDir]) -> list[pd.DataFrame]:
+    """history.csv of each run, indexed by epoch (from 1); nothing for a run without a sound one."""
+    histories = []
+    for folder in folders:
+        try:
+            history = pd.read_csv(folder.history).apply(pd.to_numeric, errors="coerce")
+            histories.append(history.set_index(history.pop("epoch") + 1))
+        except (OSError, ValueError, KeyError):
+            continue
+    return histories
+
+
+def mean_and_spread(histories: Sequence[pd.DataFrame], column: str) -> tuple[pd.Series, pd.Series]:
+    """The mean over runs in each epoch, and the standard deviation (0 for one run), both smoothed.
+
+    A moving mean over a fiftieth of the epochs keeps single batches from hiding the course.
+    """
+    columns = [history[column].dropna() for history in histories if column in history]
+    if not columns:
+        return pd.Series(dtype=float), pd.Series(dtype=float)
+    runs = pd.concat(columns, axis=1)
+    window = max(1, len(runs) // 50)
+    mean, spread = runs.mean(axis=1), runs.std(axis=1, ddof=1).fillna(0)
+    return tuple(series.rolling(window, center=True, min_periods=1).mean() for series in (mean, spread))
+
+
+def draw_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, bytes]]:
+    """One chart for each column of the histories that says something: {column: (title, SVG)}.
+
+    Args:
+        arms: the histories of each arm's runs; arms have the colours of `arm_colour` by their place.
+    """
+    columns = dict.fromkeys(name for histories in arms for history in histories for name in history)
+    drawn = {}
+    for column in columns:
+        if column in CURVES:
+            title, unit, factor, logarithmic = CURVES[column]
+        elif (prefix := column.split("/")[0] + "/") in _BRANCH_CURVES:
+            title, unit, factor, logarithmic = _BRANCH_CURVES[prefix]
+            title = title.format(column.removeprefix(prefix))
+        else:
+            continue
+        curves = [mean_and_spread(histories, column) for histories in arms]
+        if any(mean.abs().max() > 0 for mean, _ in curves):  # not a term that no arm has
+            drawn[column] = (title, _draw(curves, title, unit, factor, logarithmic))
+    return drawn
+
+
+def arm_colour(index: int) -> str:
+    return COLOURS[index % len(COLOURS)]
+
+
+def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> bytes:
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": "report", "font.size": 9}):
+        figure, axes = new_chart(title, "epoch", unit, (4.2, 2.9))
+        for index, (mean, spread) in enumerate(curves):
+            if not mean.abs().max() > 0:
+                continue
+            mean, spread = factor * mean, factor * spread
+            marker = "o" if len(mean) < 20 else ""
+            axes.plot(mean.index, mean, color=arm_colour(index), marker=marker, markersize=3, linewidth=1.4)
+            # A logarithmic axis has no place for a lower end at or below 0.
+            low = np.maximum(mean - spread, mean / 10) if logarithmic else mean - spread
+            axes.fill_between(
+                mean.index, low, mean + spread, color=arm_colour(index), alpha=0.15, linewidth=0
+            )
+        if logarithmic:
+            axes.set_yscale("log")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    return picture.getvalue()

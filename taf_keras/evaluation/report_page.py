@@ -1,0 +1,281 @@
+"""The sections of a report, from experiments to one HTML page."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from taf_keras.evaluation.comparison import METRICS, compare, mean_and_error, student_t, with_error
+from taf_keras.evaluation.report import Experiment, ReportArm
+from taf_keras.evaluation.report_curves import arm_colour, draw_curves, read_histories
+from taf_keras.evaluation.report_html import (
+    POLICY,
+    STYLE,
+    Markup,
+    dots,
+    element,
+    escaped,
+    figure,
+    folded,
+    interval,
+    picture,
+    table,
+)
+from taf_keras.evaluation.settings import as_flags, changed, differing, settings
+from taf_keras.progress import clock
+
+_LABELS = {"miou": "mIoU, %", "pixel_accuracy": "pixel accuracy, %"}
+_EXAMPLES = ("best", "median", "worst")  # of `pictures.write_pictures`
+
+
+def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[Path], left_out) -> None:
+    """Writes the page; it holds its pictures and needs nothing else."""
+    title = "TAF-Keras report"
+    parts = [element("h1", title), _contents(experiments)]
+    for number, experiment in enumerate(experiments, 1):
+        parts += _experiment(experiment, f"e{number}")
+    parts += _figures(folders)
+    if left_out:
+        lines = element("ul", *(element("li", line) for line in left_out))
+        parts += [element("h2", "Left out"), lines]
+    head = [
+        Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{escaped(POLICY)}">'),
+        element("title", title),
+        element("style", Markup(STYLE)),
+    ]
+    page = element("html", element("head", *head), element("body", *parts), lang="en")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<!DOCTYPE html>\n{page}\n", encoding="utf-8")
+
+
+def _contents(experiments: Sequence[Experiment]) -> Markup:
+    links = [element("a", e.title, href=f"#e{number}") for number, e in enumerate(experiments, 1)]
+    return element("nav", *links) if len(links) > 1 else Markup("")
+
+
+def _experiment(experiment: Experiment, anchor: str) -> list[Markup]:
+    runs = sum(len(arm.runs) for arm in experiment.arms)
+    counts = f"{runs} runs of {len(experiment.arms)} arms."
+    return [
+        element("h2", experiment.title[0].upper() + experiment.title[1:], id=anchor),
+        element("p", counts, class_="soft"),
+        *_results(experiment),
+        *_classes(experiment),
+        *_curves(experiment),
+        *_examples(experiment),
+        *_settings(experiment),
+        *_repeat(experiment),
+        *_runs(experiment),
+    ]
+
+
+def _results(experiment: Experiment) -> list[Markup]:
+    comparison = compare(experiment.results, experiment.reference)
+    head, rows = ["arm", "seeds"], []
+    for name in METRICS:
+        head += [_LABELS[name], "", f"to {experiment.reference}, points", "95 % interval"]
+    for index, row in comparison.iterrows():
+        cells = [_named(experiment, index), row.seeds]
+        for name in METRICS:
+            cells += _metric_cells(experiment, comparison, row, name)
+        rows.append(cells)
+    note = (
+        "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by seed, "
+        "with the 95 % confidence interval of Student's t: coloured where it does not contain 0."
+    )
+    return [element("h3", "Results"), table(head, rows), element("p", note, class_="soft")]
+
+
+def _metric_cells(experiment: Experiment, comparison, row, name: str) -> list:
+    every = 100 * experiment.results[name]
+    own = every[experiment.results.arm == row.arm]
+    cells = [with_error(row[name], row[f"{name}_se"]), dots(own, row[name], every.min(), every.max())]
+    if row.arm == experiment.reference:
+        return [*cells, "", ""]
+    mean, half = row[f"{name}_difference"], row[f"{name}_difference_ci95"]
+    reach = comparison[f"{name}_difference"].abs() + comparison[f"{name}_difference_ci95"].fillna(0)
+    return [*cells, _difference(mean, half), interval(mean, half, reach.max())]
+
+
+def _difference(mean: float, half_width: float) -> Markup:
+    """'+2.06 (+0.39 … +3.73)', coloured where the interval does not contain 0."""
+    if math.isnan(mean):
+        return Markup("")
+    if math.isnan(half_width):
+        return escaped(f"{mean:+.2f}")
+    sure = abs(mean) > half_width
+    bounds = element("small", f" ({mean - half_width:+.2f} … {mean + half_width:+.2f})")
+    number = element("span", f"{mean:+.2f}", class_=("up" if mean > 0 else "down") if sure else "")
+    return element("span", number, bounds)
+
+
+def _named(experiment: Experiment, index: int) -> Markup:
+    swatch = element("span", class_="swatch", style=f"background:{arm_colour(index)}")
+    return element("span", swatch, experiment.arms[index].name)
+
+
+def _classes(experiment: Experiment) -> list[Markup]:
+    parts = [element("h3", "Classes")]
+    for metric, label in (("per_class_iou", "IoU"), ("per_class_accuracy", "Accuracy")):
+        base = next(arm for arm in experiment.arms if arm.name == experiment.reference)
+        rows = []
+        for name in experiment.classes:
+            reference = _by_seed(base, metric, name)
+            rows.append(
+                [name, *(_class_cell(_by_seed(arm, metric, name), reference) for arm in experiment.arms)]
+            )
+        head = ["class", *(_named(experiment, i) for i in range(len(experiment.arms)))]
+        note = element(
+            "p",
+            f"{label} per class, %: mean over seeds, and its paired difference to {base.name}.",
+            class_="soft",
+        )
+        content = [note, table(head, rows)]
+        parts += content if metric == "per_class_iou" else [folded("Accuracy per class", *content)]
+    return parts
+
+
+def _by_seed(arm: ReportArm, metric: str, name: str) -> dict[int, float]:
+    return {run.seed: 100 * run.metrics[metric].get(name, math.nan) for run in arm.runs}
+
+
+def _class_cell(own: dict[int, float], reference: dict[int, float]) -> Markup:
+    mean, _ = mean_and_error(pd.Series(own).dropna())
+    if math.isnan(mean):
+        return Markup("")
+    if own == reference:
+        return escaped(f"{mean:.1f}")
+    paired = pd.Series([own[seed] - reference[seed] for seed in own if seed in reference]).dropna()
+    difference, error = mean_and_error(paired)
+    if math.isnan(difference):
+        return escaped(f"{mean:.1f}")
+    sure = abs(difference) > student_t(len(paired) - 1) * error  # False for NaN
+    kind = ("up" if difference > 0 else "down") if sure else "soft"
+    return element("span", f"{mean:.1f} ", element("small", f"{difference:+.1f}", class_=kind))
+
+
+def _curves(experiment: Experiment) -> list[Markup]:
+    histories = [read_histories([run.folder for run in arm.runs]) for arm in experiment.arms]
+    charts = draw_curves(histories)
+    if not charts:
+        return []
+    images = {
+        column: picture(svg, "svg+xml", f"{title} over epochs", "chart")
+        for column, (title, svg) in charts.items()
+    }
+    legend = element("div", *(_named(experiment, i) for i in range(len(experiment.arms))), class_="legend")
+    branches = [image for column, image in images.items() if "/" in column]
+    others = [image for column, image in images.items() if "/" not in column]
+    parts = [
+        element("h3", "Learning curves"),
+        element(
+            "p",
+            "Mean over seeds ± standard deviation, smoothed over a fiftieth of the epochs.",
+            class_="soft",
+        ),
+        legend,
+        element("div", *others, class_="charts"),
+    ]
+    if branches:
+        parts.append(
+            folded(
+                "δ of each branch, and how often it exceeds |n|·c_i",
+                element("div", *branches, class_="charts"),
+            )
+        )
+    return parts
+
+
+def _examples(experiment: Experiment) -> list[Markup]:
+    """Best, median and worst frames, of the first seed of each arm that has them."""
+    parts = []
+    for index, arm in enumerate(experiment.arms):
+        for run in arm.runs:
+            paths = {
+                p.stem: p for p in sorted(run.folder.path.glob("evaluation/*/*.png")) if p.stem in _EXAMPLES
+            }
+            if paths:
+                shown = [
+                    figure(
+                        picture(paths[name].read_bytes(), "png", f"{name} frames", "photo"), f"{name} frames"
+                    )
+                    for name in _EXAMPLES
+                    if name in paths
+                ]
+                summary = element("span", _named(experiment, index), element("small", f" seed {run.seed}"))
+                parts.append(folded(summary, *shown))
+                break
+    return [element("h3", "Predictions"), *parts] if parts else []
+
+
+def _figures(folders: Sequence[Path]) -> list[Markup]:
+    """Every other picture in the folders: those of studies and of sweeps."""
+    paths = {
+        path.resolve(): path
+        for folder in folders
+        for path in sorted(folder.rglob("*.png"))
+        if path.stem not in _EXAMPLES
+    }
+    if not paths:
+        return []
+    shown = [figure(picture(path.read_bytes(), "png", path.stem, "photo"), path) for path in paths.values()]
+    return [element("h2", "Figures"), element("div", *shown, class_="charts wide")]
+
+
+def _settings(experiment: Experiment) -> list[Markup]:
+    values = [settings(arm.config) for arm in experiment.arms]
+    names = differing(values)
+    head = ["flag", *(_named(experiment, i) for i in range(len(experiment.arms)))]
+    parts = [element("h3", "Settings")]
+    if names:
+        rows = [[name, *(own[name] or "default" for own in values)] for name in names]
+        parts += [element("p", "What differs between the arms:", class_="soft"), table(head, rows)]
+    common = [[name, text or "default"] for name, text in values[0].items() if name not in names]
+    return [*parts, folded("What all arms have in common", table(["flag", "value"], common, "text"))]
+
+
+def _repeat(experiment: Experiment) -> list[Markup]:
+    values = [settings(arm.config) for arm in experiment.arms]
+    names = differing(values)
+    seeds = sorted({run.seed for arm in experiment.arms for run in arm.runs})
+    lines = [
+        "python -m taf_keras.evaluation.sweep --output_dir=runs/again "
+        + shlex.join([f"--seeds={','.join(map(str, seeds))}", f"--reference={_plain(experiment.reference)}"])
+    ]
+    for arm, own in zip(experiment.arms, values, strict=True):
+        flags = as_flags({name: text for name, text in changed(own).items() if name in names})
+        lines.append(shlex.join(["--arm", f"{_plain(arm.name)}: {shlex.join(flags)}"]))
+    common = as_flags({name: text for name, text in changed(values[0]).items() if name not in names})
+    if common:
+        lines.append(f"-- {shlex.join(common)}")
+    text = " \\\n  ".join(lines)
+    return [element("h3", "Repeat it"), element("pre", element("code", text))]
+
+
+def _plain(name: str) -> str:
+    """An arm's name as the sweep takes it: of an arm that is named by its path, with no slashes."""
+    return name.lstrip("./").replace("/", "_") or "arm"
+
+
+def _runs(experiment: Experiment) -> list[Markup]:
+    rows = []
+    for index, arm in enumerate(experiment.arms):
+        for run in arm.runs:
+            seconds = run.metrics.get("training_seconds")
+            rows.append(
+                [
+                    _named(experiment, index),
+                    run.seed,
+                    *(f"{100 * run.metrics[name]:.2f}" for name in METRICS),
+                    run.metrics.get("steps", ""),
+                    clock(seconds) if isinstance(seconds, int | float) else "",
+                    run.folder.path,
+                ]
+            )
+    head = ["arm", "seed", *_LABELS.values(), "steps", "training", "folder"]
+    return [folded("Every run", table(head, rows))]

@@ -1,0 +1,80 @@
+"""Charts beside each other in the style of `charts.py`, and means over seeds with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from taf_keras.evaluation.charts import COLOURS, series_style
+
+_LINES = ("-", "--", ":")
+
+
+def new_panels(
+    titles: Sequence[str],
+    columns: int,
+    xlabel: str,
+    ylabel: str,
+    panel_inches=(3.4, 2.9),
+    one_scale: bool = True,
+):
+    """A figure with one chart per title, row by row: (figure, [axes, …]) of matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # files only: no display is needed
+    import matplotlib.pyplot as plt
+
+    columns = min(columns, len(titles))
+    rows = -(-len(titles) // columns)
+    size = (max(6.4, columns * panel_inches[0]), rows * panel_inches[1] + 0.6)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=size, sharey=one_scale, squeeze=False, layout="constrained"
+    )
+    panels = list(grid.flat)
+    for axes, title in zip(panels, titles, strict=False):
+        axes.set(title=title, xlabel=xlabel)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[len(titles) :]:
+        axes.remove()
+    for row in grid:
+        row[0].set_ylabel(ylabel)
+    return figure, panels[: len(titles)]
+
+
+def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str, scale: float = 1) -> None:
+    """Draws y over x, the mean over all rows of equal x; error bars are standard errors, if there are any.
+
+    The values of x become the axis's marks.
+
+    Args:
+        index: number of the curve; every one has another colour, marker or line.
+    """
+    curve = over_seeds(table, [x], y)
+    axes.errorbar(
+        curve[x],
+        scale * curve["mean"],
+        yerr=scale * curve["error"] if curve["error"].notna().any() else None,
+        linestyle=_LINES[index // len(COLOURS) % len(_LINES)],
+        markersize=5,
+        capsize=3,
+        label=label,
+        **series_style(index),
+    )
+    axes.set_xticks(curve[x])
+
+
+def add_legend(figure, axes, title: str) -> None:
+    """The legend of `axes` for the whole figure, to its right."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, title=title, loc="outside right center", frameon=False)
+
+
+def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
+    """`keys`, the `mean` of `value` over the rows that agree in them, and its standard `error`.
+
+    The error is the sample standard deviation over √rows, NaN for a single row; NaN values do not count.
+    """
+    groups = table.groupby(list(keys), sort=False)[value]
+    return groups.agg(mean="mean", error="sem").reset_index()

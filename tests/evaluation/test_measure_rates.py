@@ -1,0 +1,106 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_config
+
+from taf_keras.clips.load import load_split
+from taf_keras.config import BRANCHES
+from taf_keras.errors import UserError
+from taf_keras.evaluation import measure_rates
+from taf_keras.evaluation.measure_rates import with_measured_rates
+from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.pipeline.batches import training_batches
+from taf_keras.storage.model_dir import ModelDir
+from taf_keras.training.run import train
+
+
+def asking(config, folder, **taf):
+    """The same run with `auto`, measured on `config`'s own model."""
+    taf = {"change_rates": "auto", "rates_from": config.runtime.model_dir} | taf
+    runtime = dataclasses.replace(config.runtime, model_dir=str(folder))
+    return dataclasses.replace(config, taf=dataclasses.replace(config.taf, **taf), runtime=runtime)
+
+
+def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypatch):
+    """Against one branch done by hand: swap, softmax and the mean over valid pixels in NumPy."""
+    config, _ = finished_run
+    monkeypatch.setattr(measure_rates, "PAIRS", 32)
+    monkeypatch.setattr(measure_rates, "load_network", sharper)
+    split = load_split(config.data, "train")
+    quantiles = (0.0, 0.5, 1.0)
+    measured = [
+        with_measured_rates(asking(config, tmp_path, rates_quantile=q), split).change_rates for q in quantiles
+    ]
+    run = ModelDir(config.runtime.model_dir)
+    network = sharper(config, split.classes.names, latest_checkpoint(run))
+    encoder, projection, head = map(network.get_layer, ("encoder", "projection", "head"))
+    branch = "atrous12"
+    rates = []
+    for batch in training_batches(split, config, steps=8):
+        frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
+        features = encoder(frames)
+        other = keras.ops.roll(features[branch], len(frames) // 2, axis=0)
+        p, q = (
+            keras.ops.softmax(resized(head(projection(f)), frames), axis=-1).numpy()
+            for f in (features, features | {branch: other})
+        )
+        change = np.abs(p - q).mean(axis=-1)
+        for i, n in enumerate(np.tile(batch["offset_frames"], 2)):
+            if n:
+                rates.append(change[i][batch["valid"][i % len(batch["valid"])]].mean() / abs(n))
+    expected = np.quantile(rates, quantiles)
+    position = BRANCHES["deeplabv3plus"].index(branch)
+    np.testing.assert_allclose([rates[position] for rates in measured], expected, rtol=0.02, atol=2e-9)
+
+
+def sharper(*args):
+    """The run's network with steep logits: after a few steps δ is hardly above float32's rounding."""
+    network = load_network(*args)
+    logits = network.get_layer("head").get_layer("logits")
+    logits.kernel.assign(100 * logits.kernel)
+    return network
+
+
+def resized(logits, frames):
+    from taf_keras.models.layers import resize
+
+    return resize(logits, frames.shape[1:3])
+
+
+def test_a_run_writes_its_measured_rates_and_resumes_with_them(finished_run, tmp_path):
+    config = asking(finished_run[0], tmp_path / "run")
+    train(config)
+    written = ModelDir(config.runtime.model_dir).read_config()
+    assert all(rate > 0 for rate in written.taf.change_rates)
+    train(config)  # has ended: the same command is the same run, not another one in its folder
+    with pytest.raises(UserError, match="holds another run"):
+        train(asking(finished_run[0], tmp_path / "run", rates_quantile=0.3))
+
+
+@pytest.mark.parametrize(
+    ("taf", "settings", "message"),
+    [
+        ({"rates_from": "nowhere"}, {}, "--rates_from=nowhere: is not the model_dir of a run that has ended"),
+        ({}, {"model": "fcn8s", "output_stride": 32}, "is a deeplabv3plus, not a fcn8s"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(finished_run, tmp_path, taf, settings, message):
+    config = asking(finished_run[0], tmp_path / "run", **taf)
+    model = dataclasses.replace(config.model, **settings)
+    data = dataclasses.replace(config.data, image_size=(64, 64))  # FCN8s needs two cells of stride 32
+    config = dataclasses.replace(config, model=model, data=data)
+    with pytest.raises(UserError, match=message):
+        train(config)
+
+
+def test_auto_needs_a_baseline():
+    with pytest.raises(UserError, match="--change_rates=auto needs --rates_from"):
+        tiny_config_with_auto()
+
+
+def tiny_config_with_auto():
+    from pathlib import Path
+
+    return tiny_config(Path("unused"), taf={"change_rates": "auto"})
