@@ -135,9 +135,11 @@ def group(runs: Sequence[FinishedRun], reference: str | None = None) -> tuple[li
     built = []
     for (dataset, split, frames, classes), arms in experiments.items():
         several = [tuple(run for _, run in sorted(own.items())) for own in arms.values()]
-        named = tuple(map(ReportArm, _names(several), several))
+        named = list(map(ReportArm, _names(several), several))
+        chosen = _reference(named, reference)
+        named.sort(key=lambda arm: arm.name != chosen)  # first the one with which the others are compared
         title = f"{dataset}, {split}, {frames} frames"
-        built.append(Experiment(title, classes, named, _reference(named, reference)))
+        built.append(Experiment(title, classes, tuple(named), chosen))
     if reference is not None and all(experiment.reference != reference for experiment in built):
         known = ", ".join(arm.name for experiment in built for arm in experiment.arms)
         raise UserError(f"--reference={reference}: allowed are {known}")

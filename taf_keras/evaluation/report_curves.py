@@ -58,7 +58,8 @@ def draw_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, 
     Args:
         arms: the histories of each arm's runs; arms have the colours of `arm_colour` by their place.
     """
-    columns = dict.fromkeys(name for histories in arms for history in histories for name in history)
+    columns = dict.fromkeys(CURVES)  # these first
+    columns |= dict.fromkeys(name for histories in arms for history in histories for name in history)
     drawn = {}
     for column in columns:
         if column in CURVES:
@@ -81,9 +82,10 @@ def arm_colour(index: int) -> str:
 def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> bytes:
     import matplotlib
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    with matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": "report", "font.size": 9}):
-        figure, axes = new_chart(title, "epoch", unit, (4.2, 2.9))
+    with matplotlib.rc_context({"svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 10}):
+        figure, axes = new_chart(title.replace("$", r"\$"), "epoch", unit, (4.2, 2.9))  # $ begins a formula
         for index, (mean, spread) in enumerate(curves):
             if not mean.abs().max() > 0:
                 continue
@@ -97,6 +99,9 @@ def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> by
             )
         if logarithmic:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         picture = io.BytesIO()
         figure.savefig(picture, format="svg", transparent=True, metadata={"Date": None})
         plt.close(figure)

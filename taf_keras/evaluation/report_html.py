@@ -42,7 +42,7 @@ def folded(summary, *content) -> Markup:
 
 
 def picture(data: bytes, kind: str, text: str, class_: str = "") -> Markup:
-    """A picture within the page. `kind` is its type, such as `png` or `svg+xml`; `text` says what it shows."""
+    """A picture within the page. `kind` is its type, `png` or `svg+xml`; `text` says what it shows."""
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return Markup(f'<img src="{source}" alt="{escaped(text)}" class="{escaped(class_)}">')
 
@@ -117,11 +117,11 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .4rem .8rem .4rem 0; text-align: right; white-space: nowrap; vertical-align: middle;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
-tr > :first-child { text-align: left; position: sticky; left: 0; background: var(--page); padding-right: 1rem; }
+tr > :first-child { text-align: left; position: sticky; left: 0; background: var(--page); }
 tbody th { font-weight: 600; }
 table.text td, table.text thead th { text-align: left; white-space: normal; }
-td small, td .soft { color: var(--soft); font-size: .85em; }
-.up { color: var(--up); font-weight: 600; } .down { color: var(--down); font-weight: 600; }
+td small { color: var(--soft); font-size: .85em; }
+.up, small.up { color: var(--up); font-weight: 600; } .down, small.down { color: var(--down); font-weight: 600; }
 .swatch { display: inline-block; width: .75em; height: .75em; border-radius: 50%; margin-right: .45em; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .92rem; }
 svg { display: inline-block; vertical-align: middle; }

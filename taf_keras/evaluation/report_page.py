@@ -34,7 +34,7 @@ _EXAMPLES = ("best", "median", "worst")  # of `pictures.write_pictures`
 
 def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[Path], left_out) -> None:
     """Writes the page; it holds its pictures and needs nothing else."""
-    title = "TAF-Keras report"
+    title = f"Report on {', '.join(map(str, folders))}"
     parts = [element("h1", title), _contents(experiments)]
     for number, experiment in enumerate(experiments, 1):
         parts += _experiment(experiment, f"e{number}")
@@ -76,30 +76,37 @@ def _experiment(experiment: Experiment, anchor: str) -> list[Markup]:
 
 def _results(experiment: Experiment) -> list[Markup]:
     comparison = compare(experiment.results, experiment.reference)
-    head, rows = ["arm", "seeds"], []
-    for name in METRICS:
-        head += [_LABELS[name], "", f"to {experiment.reference}, points", "95 % interval"]
-    for index, row in comparison.iterrows():
-        cells = [_named(experiment, index), row.seeds]
-        for name in METRICS:
-            cells += _metric_cells(experiment, comparison, row, name)
-        rows.append(cells)
+    parts = [element("h3", "Results")]
+    for metric, label in _LABELS.items():
+        every = 100 * experiment.results[metric]
+        difference, half_width = (comparison[f"{metric}_difference{part}"] for part in ("", "_ci95"))
+        reach = (difference.abs() + half_width.fillna(0)).max()
+        rows = []
+        for index, row in comparison.iterrows():
+            own = every[experiment.results.arm == row.arm]
+            rows.append(
+                [
+                    _named(experiment, index),
+                    with_error(row[metric], row[f"{metric}_se"]),
+                    *(
+                        ("", "")
+                        if row.arm == experiment.reference
+                        else (
+                            _difference(difference[index], half_width[index]),
+                            interval(difference[index], half_width[index], reach),
+                        )
+                    ),
+                    dots(own, row[metric], every.min(), every.max()),
+                    row.seeds,
+                ]
+            )
+        head = ["arm", label, f"to {experiment.reference}, points", "", "runs", "seeds"]
+        parts.append(table(head, rows))
     note = (
-        "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by seed, "
-        "with the 95 % confidence interval of Student's t: coloured where it does not contain 0."
+        "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by "
+        "seed, with Student's 95 % confidence interval; coloured where it does not contain 0."
     )
-    return [element("h3", "Results"), table(head, rows), element("p", note, class_="soft")]
-
-
-def _metric_cells(experiment: Experiment, comparison, row, name: str) -> list:
-    every = 100 * experiment.results[name]
-    own = every[experiment.results.arm == row.arm]
-    cells = [with_error(row[name], row[f"{name}_se"]), dots(own, row[name], every.min(), every.max())]
-    if row.arm == experiment.reference:
-        return [*cells, "", ""]
-    mean, half = row[f"{name}_difference"], row[f"{name}_difference_ci95"]
-    reach = comparison[f"{name}_difference"].abs() + comparison[f"{name}_difference_ci95"].fillna(0)
-    return [*cells, _difference(mean, half), interval(mean, half, reach.max())]
+    return [*parts, element("p", note, class_="soft")]
 
 
 def _difference(mean: float, half_width: float) -> Markup:
@@ -107,11 +114,21 @@ def _difference(mean: float, half_width: float) -> Markup:
     if math.isnan(mean):
         return Markup("")
     if math.isnan(half_width):
-        return escaped(f"{mean:+.2f}")
-    sure = abs(mean) > half_width
-    bounds = element("small", f" ({mean - half_width:+.2f} … {mean + half_width:+.2f})")
-    number = element("span", f"{mean:+.2f}", class_=("up" if mean > 0 else "down") if sure else "")
-    return element("span", number, bounds)
+        return escaped(_signed(mean))
+    bounds = f" ({_signed(mean - half_width)} … {_signed(mean + half_width)})"
+    number = element("span", _signed(mean), class_=_verdict(mean, half_width))
+    return element("span", number, element("small", bounds))
+
+
+def _verdict(mean: float, half_width: float) -> str:
+    """The style of a difference: `up`, `down`, or `open` where its interval contains 0, or is unknown."""
+    if not abs(mean) > half_width:
+        return "open"
+    return "up" if mean > 0 else "down"
+
+
+def _signed(value: float, form: str = "+.2f") -> str:
+    return format(value, form).replace("-", "−")
 
 
 def _named(experiment: Experiment, index: int) -> Markup:
@@ -154,9 +171,8 @@ def _class_cell(own: dict[int, float], reference: dict[int, float]) -> Markup:
     difference, error = mean_and_error(paired)
     if math.isnan(difference):
         return escaped(f"{mean:.1f}")
-    sure = abs(difference) > student_t(len(paired) - 1) * error  # False for NaN
-    kind = ("up" if difference > 0 else "down") if sure else "soft"
-    return element("span", f"{mean:.1f} ", element("small", f"{difference:+.1f}", class_=kind))
+    kind = _verdict(difference, student_t(len(paired) - 1) * error)
+    return element("span", f"{mean:.1f} ", element("small", _signed(difference, "+.1f"), class_=kind))
 
 
 def _curves(experiment: Experiment) -> list[Markup]:
@@ -249,7 +265,7 @@ def _repeat(experiment: Experiment) -> list[Markup]:
     ]
     for arm, own in zip(experiment.arms, values, strict=True):
         flags = as_flags({name: text for name, text in changed(own).items() if name in names})
-        lines.append(shlex.join(["--arm", f"{_plain(arm.name)}: {shlex.join(flags)}"]))
+        lines.append(shlex.join(["--arm", f"{_plain(arm.name)}: {shlex.join(flags)}".rstrip()]))
     common = as_flags({name: text for name, text in changed(values[0]).items() if name not in names})
     if common:
         lines.append(f"-- {shlex.join(common)}")

@@ -52,4 +52,4 @@ def _text(name: str, value) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ("x" if name in _SIZES else ",").join(_text("", part) for part in value)
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -32,6 +32,7 @@ from taf_keras.training.callbacks import (
     WriteHistory,
     WritePictures,
 )
+from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.optimizer import build_optimizer
 from taf_keras.training.strategy import build_strategy
 
@@ -124,9 +125,13 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
     runtime, size = config.runtime, config.data.image_size
     epochs = config.training.epochs
     every = max(1, epochs // runtime.validations) if runtime.validations else epochs
+    watchers = []
+    if runtime.validations and config.swaps:
+        watchers = [WatchBranches(trainer.network, config.model.branches, splits["val"], size)]
     callbacks = [
         StepLogs(config.training.batch_size),
         StopAtNaN(run.checkpoints, first_step),
+        *watchers,
         WriteHistory(run.history, first_step // steps_per_epoch),
         keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
         SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
