@@ -1,8 +1,10 @@
 """What README.md says exists: functions, flags, files and the two commands."""
 
-import ast
 import importlib
 import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ COMMANDS = [
     _ENVIRONMENT + "requirements-dev.txt && python -m pytest",
 ]
 # Options of tools that are run as modules, in sentences that do not name the module, and of TensorBoard.
-ELSEWHERE = {"output_dir", "arm", "seeds", "jobs", "logdir"}
+ELSEWHERE = {"output_dir", "arm", "seeds", "jobs", "logdir", "index_offset"}
 
 
 def section(title: str) -> str:
@@ -63,17 +65,17 @@ def script_flags() -> set[str]:
     return names | {"help", "helpfull", "flagfile", "verbosity"}
 
 
+@cache
+def options_of(module: str) -> frozenset[str]:
+    """The options that a module of taf_keras shows when it is asked for help."""
+    command = [sys.executable, "-m", module, "--help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return frozenset(re.findall(r"--([a-z]\w*)", shown))
+
+
 def module_options(line: str) -> set[str]:
-    """The argparse options of the taf_keras modules that `line` runs."""
-    options = set()
-    for module in re.findall(r"-m (taf_keras[\w.]+)", line):
-        source = ROOT / (module.replace(".", "/") + ".py")
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
-                names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-                options |= {name.removeprefix("--") for name in names if name.startswith("--")}
-        assert options, f"{module} has no options"
-    return options
+    """The options of the taf_keras modules that `line` runs."""
+    return {name for module in re.findall(r"-m (taf_keras[\w.]+)", line) for name in options_of(module)}
 
 
 TABLE = re.findall(r"`(taf_keras\.[\w.]+)`", section("From the paper to the code"))
