@@ -123,10 +123,17 @@ def _files(folder: Path) -> list[Path]:
             f"{folder}: no such folder; CamVid in SegNet's layout has train, trainannot, val, valannot, "
             "test and testannot in --data_dir"
         )
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+    found = _image_files(folder)
     if not found:
         raise UserError(f"{folder}: holds no images ({', '.join(_IMAGE_SUFFIXES)})")
     return found
+
+
+def _image_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror or error}") from None
 
 
 def _parse(stem: str) -> tuple[str | None, int]:
@@ -137,9 +144,7 @@ def _parse(stem: str) -> tuple[str | None, int]:
 def _extracted(folder: Path, bad: BadFiles) -> dict[int, Frame]:
     frames = {}
     if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in _IMAGE_SUFFIXES:
-                continue
+        for path in _image_files(folder):
             if not path.stem.isdecimal():
                 bad.add(
                     BadFileError(path, "the name of an extracted frame is its number, such as 006691.jpg")

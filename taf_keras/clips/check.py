@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.clip import Clip, Split, identity
+from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.load import load_split
 from taf_keras.clips.look import Look, Looks, Size, look_at, source_name
 from taf_keras.config import DataConfig
@@ -92,7 +92,7 @@ def require_usable(
         raise UserError(f"split {split}: no clip is left, {bad.found[-1]}")
     first: dict[Size, Clip] = {}
     for clip in clips:
-        first.setdefault(looks.images[clip.key_frame.identity].size, clip)
+        first.setdefault(looks.image(clip.key_frame).size, clip)
     if len(first) > 1 and image_size is None:
         found = " and ".join(f"{size_text(size)} ({clip.name})" for size, clip in list(first.items())[:2])
         raise UserError(f"split {split}: key frames of several sizes, {found}: give --image_size")
@@ -108,7 +108,7 @@ def _usable(
 ) -> tuple[Clip | None, list[BadFileError]]:
     """The clip without its bad frames, or None where its key frame is bad; and what was bad."""
     key = clip.key_frame
-    image, label = looks.images[key.identity], looks.labels[identity(key.label)]
+    image, label = looks.image(key), looks.label(key)
     bad_key = [found for found in (image, label) if isinstance(found, BadFileError)]
     if not bad_key and label.size != image.size:
         reason = f"label map of {size_text(label.size)} px, its image has {size_text(image.size)} px"
@@ -116,7 +116,7 @@ def _usable(
 
     kept, bad_partners = [], []
     for frame in clip.window(partners_within):
-        found = looks.images[frame.identity]
+        found = looks.image(frame)
         if isinstance(found, Look) and not bad_key and found.size != image.size and image_size is None:
             reason = f"frame of {size_text(found.size)} px, its key frame has {size_text(image.size)} px"
             found = BadFileError(source_name(frame.image, frame), f"{reason}: give --image_size")
@@ -137,6 +137,6 @@ def _usable(
 
 
 if __name__ == "__main__":
-    from taf_keras.clips.data_report import main  # which needs this module
+    from taf_keras.clips.check_command import main  # which needs this module
 
     main()

@@ -35,13 +35,6 @@ class FilePart:
 Source = str | FilePart | np.ndarray  # a file's path, a part of a file, or the decoded array itself
 
 
-def identity(source: Source):
-    """Equal for the same file (or array), wherever it is named."""
-    if isinstance(source, np.ndarray):
-        return id(source)
-    return source.name if isinstance(source, FilePart) else source
-
-
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of a source video.
@@ -59,7 +52,9 @@ class Frame:
     @property
     def identity(self):
         """Equal for frames that show the same image file (or array), in whichever clip they lie."""
-        return identity(self.image)
+        if isinstance(self.image, np.ndarray):
+            return id(self.image)
+        return self.image.name if isinstance(self.image, FilePart) else self.image
 
 
 @dataclass(frozen=True, eq=False)

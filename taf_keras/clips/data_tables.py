@@ -43,7 +43,7 @@ def text(report: DataReport) -> str:
 
 
 def csv_text(report: DataReport) -> str:
-    """The whole report as CSV; `taf_keras.clips.data_report` says what the lines mean."""
+    """The whole report as CSV; `taf_keras.clips.check_command` says what the lines mean."""
     file = io.StringIO(newline="")
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(_COLUMNS)

@@ -66,7 +66,7 @@ def find_leaks(
     by_number: dict[tuple[str, int], _Pair] = {}
     keys: dict[str, list[tuple[int, Clip]]] = defaultdict(list)
     for clip, frame in pairs:
-        by_digest.setdefault(seen_looks.images[frame.identity].digest, (clip, frame))
+        by_digest.setdefault(seen_looks.image(frame).digest, (clip, frame))
         by_number.setdefault((_video(clip), frame.number), (clip, frame))
         if frame.number == clip.key_number:
             keys[_video(clip)].append((frame.number, clip))
@@ -76,7 +76,7 @@ def find_leaks(
     leaks = []
     for clip in measured.clips:
         key = clip.key_frame
-        copy = by_digest.get(measured_looks.images[key.identity].digest)
+        copy = by_digest.get(measured_looks.image(key).digest)
         same = by_number.get((_video(clip), key.number))
         if copy or same:
             other, frame = min(filter(None, (copy, same)), key=_distance)

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split, identity
+from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split
 from taf_keras.clips.decode import HEAD_BYTES, inspect_image, read_bytes, read_image, read_label
 from taf_keras.errors import BadFileError
 
@@ -44,10 +44,21 @@ class Look:
 
 @dataclass(frozen=True)
 class Looks:
-    """What was found of the frames' images and of the key frames' label maps, by the identity of each."""
+    """What was found of images and label maps, by their place."""
 
     images: dict[object, Look | BadFileError]
     labels: dict[object, Look | BadFileError]
+
+    def image(self, frame: Frame) -> Look | BadFileError:
+        return self.images[_place(frame.image)]
+
+    def label(self, frame: Frame) -> Look | BadFileError:
+        return self.labels[_place(frame.label)]
+
+
+def _place(source: Source):
+    """Unlike `Frame.identity` it differs for copies in a packed data set, each of which may be damaged."""
+    return id(source) if isinstance(source, np.ndarray) else source
 
 
 def look_at(
@@ -68,9 +79,10 @@ def look_at(
         digests: of each image's bytes: all of them if `thorough`, else the first `HEAD_BYTES`.
         on_progress: called as on_progress(done, total), counting files.
     """
-    frames = {frame.identity: frame for clip in split.clips for frame in clip.window(partners_within)}
-    labels = {identity(clip.key_frame.label): clip.key_frame for clip in split.clips}
-    tasks = [partial(_look_at_image, frame.image, thorough, digests) for frame in frames.values()]
+    frames = (frame for clip in split.clips for frame in clip.window(partners_within))
+    images = {_place(frame.image): frame.image for frame in frames}
+    labels = {_place(clip.key_frame.label): clip.key_frame for clip in split.clips}
+    tasks = [partial(_look_at_image, image, thorough, digests) for image in images.values()]
     tasks += [partial(_look_at_label, frame, split.classes) for frame in labels.values()]
     found = []
     with ThreadPoolExecutor(threads) as pool:
@@ -82,8 +94,10 @@ def look_at(
                 looks = [_error_or_complaint(task) for task in some]
             found += looks
             on_progress(len(found), len(tasks))
-    images = dict(zip(frames, found[: len(frames)], strict=True))
-    return Looks(images, dict(zip(labels, found[len(frames) :], strict=True)))
+    return Looks(
+        dict(zip(images, found[: len(images)], strict=True)),
+        dict(zip(labels, found[len(images) :], strict=True)),
+    )
 
 
 def source_name(source: Source, frame: Frame) -> str:

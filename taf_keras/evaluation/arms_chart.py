@@ -34,12 +34,13 @@ def draw_arms(
     else:
         if len(axes) != 1:
             arms, axes = [Arm(arm.name, arm.flags, (arm.name,)) for arm in arms], ("arm",)
-        figure = _line(table, arms, axes[0], connected=axes[0] != "arm")
+        figure = _line(table, arms, axes[0])
     return save_chart(figure, path, tensorboard)
 
 
-def _line(table: pd.DataFrame, arms: Sequence[Arm], axis: str, connected: bool):
+def _line(table: pd.DataFrame, arms: Sequence[Arm], axis: str):
     varied = [arm for arm in arms if arm.point]
+    connected = all(_is_number(arm.point[0]) for arm in varied)  # names have no order
     figure, axes = new_chart("", axis, _LABEL, (max(6.4, 1.1 * len(varied)), 4.2))
     means = table.miou[[arm.name for arm in varied]]
     errors = table.miou_se[[arm.name for arm in varied]]
@@ -61,6 +62,14 @@ def _line(table: pd.DataFrame, arms: Sequence[Arm], axis: str, connected: bool):
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False)
     return figure
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _grid(table: pd.DataFrame, arms: Sequence[Arm], names: Sequence[str]):

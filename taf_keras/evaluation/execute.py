@@ -29,13 +29,12 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
     Args:
         jobs: runs side by side, 1 or more.
         train: the command to which a run's flags are added.
-    Raises: UserError where a run has ended with other settings, or the folder is at work already;
-        SystemExit at an interruption, once the runs have ended.
+    Raises: UserError where a run has ended with other settings, or the folder is at work already.
     """
     if jobs < 1:
         raise UserError(f"--jobs={jobs}: must be 1 or more")
     refuse_other_settings(runs, train)
-    with locked(folder) as lock, interruptible():
+    with locked(folder) as lock:
         failed = execute(runs, jobs, lock, train)
     for run in failed:
         print(f"failed  {run.arm} seed {run.seed}: {last_line(run.log.read_text())} ({run.log})")
@@ -55,19 +54,22 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     """
     waiting = [run for run in runs if not run.ended]
     running: dict[Run, subprocess.Popen] = {}
-    failed = []
+    failed, shown = [], None
     try:
         with Progress("epochs") as progress:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     run = waiting.pop(0)
                     running[run] = _start([*train, *run.arguments], run.log, jobs, lock)
-                _show(progress, runs, running, failed)
+                # Only what is new: an estimate from no epoch at all would be none.
+                if (state := _state(runs, running, failed)) != shown:
+                    progress(*state)
+                    shown = state
                 time.sleep(_POLL_SECONDS)
                 for run in [run for run, process in running.items() if process.poll() is not None]:
                     if running.pop(run).returncode or not run.ended:
                         failed.append(run)
-            _show(progress, runs, running, failed)
+            progress(*_state(runs, running, failed))
     finally:
         _stop(running.values())
     return failed
@@ -91,8 +93,8 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
         )
 
 
-def _show(progress: Progress, runs: Sequence[Run], running, failed: Sequence[Run]) -> None:
-    """Counts epochs, not runs, so that there is an estimate long before the first run has ended."""
+def _state(runs: Sequence[Run], running, failed: Sequence[Run]) -> tuple[int, int, str]:
+    """Epochs done, epochs in all, and a text: there is an estimate long before the first run has ended."""
     done = total = 0
     for run in runs:
         if run not in failed:
@@ -101,7 +103,7 @@ def _show(progress: Progress, runs: Sequence[Run], running, failed: Sequence[Run
             # Evaluation and export come after the last epoch: it counts with them.
             done += min(run.epochs_done, epochs - 1) if run in running else run.epochs_done
     trouble = f", {len(failed)} failed" if failed else ""
-    progress(done, total, f"{sum(run.ended for run in runs)} of {len(runs)} runs{trouble}")
+    return done, total, f"{sum(run.ended for run in runs)} of {len(runs)} runs{trouble}"
 
 
 def _stop(processes: Iterable[subprocess.Popen]) -> None:
@@ -135,11 +137,9 @@ def locked(folder: Path):
 
 @contextmanager
 def interruptible():
-    """Inside, SIGTERM and SIGHUP do what Ctrl-C does: what runs is ended, then this process with code 130."""
-    signals = [
-        signal.SIGINT,
-        signal.SIGTERM,
-    ]  # SIGINT too: a shell's background jobs ignore it, and their runs
+    """Inside, SIGTERM and SIGHUP do what Ctrl-C does, which is one line and the exit code 130."""
+    # SIGINT too: a shell's background jobs begin with it ignored, and so would their runs.
+    signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
         signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}

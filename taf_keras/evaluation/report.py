@@ -106,7 +106,7 @@ def read_run(run: ModelDir) -> FinishedRun:
         for name in PER_CLASS:
             metrics[name] = {label: _number(value) for label, value in metrics[name].items()}
         metrics |= {"frames": int(metrics["frames"]), "split": str(metrics["split"])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{run.metrics}: damaged: {error!r}") from None
     return FinishedRun(run, config, metrics)
 

@@ -11,6 +11,14 @@ import pandas as pd
 from taf_keras.evaluation.charts import COLOURS, new_chart
 from taf_keras.storage.model_dir import ModelDir
 
+# Grey, and colours without black, are read on a light page and on a dark one.
+_INK = "#707b87"
+_COLOURS = tuple(colour for colour in COLOURS if colour != "#000000")
+_STYLE = {"svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 10}
+_STYLE |= dict.fromkeys(
+    ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], _INK
+)
+
 # Column of history.csv: (title, unit on the axis, factor, logarithmic). Losses fall by orders of magnitude.
 CURVES = {
     "loss": ("Training loss", "Eq. 6", 1, True),
@@ -27,12 +35,13 @@ _BRANCH_CURVES = {
 
 
 def read_histories(folders: Sequence[ModelDir]) -> list[pd.DataFrame]:
-    """history.csv of each run, indexed by epoch (from 1); nothing for a run without a sound one."""
+    """history.csv of each run, indexed by epoch (from 0); nothing for a run without a sound one."""
     histories = []
     for folder in folders:
         try:
             history = pd.read_csv(folder.history).apply(pd.to_numeric, errors="coerce")
-            histories.append(history.set_index(history.pop("epoch") + 1))
+            history = history.replace([np.inf, -np.inf], np.nan)
+            histories.append(history.drop_duplicates("epoch").dropna(subset="epoch").set_index("epoch"))
         except (OSError, ValueError, KeyError):
             continue
     return histories
@@ -76,7 +85,8 @@ def draw_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, 
 
 
 def arm_colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
+    """The colour of the arm number `index`, here and in the page."""
+    return _COLOURS[index % len(_COLOURS)]
 
 
 def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> bytes:
@@ -84,19 +94,18 @@ def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> by
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    with matplotlib.rc_context({"svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 10}):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = new_chart(title.replace("$", r"\$"), "epoch", unit, (4.2, 2.9))  # $ begins a formula
         for index, (mean, spread) in enumerate(curves):
             if not mean.abs().max() > 0:
                 continue
             mean, spread = factor * mean, factor * spread
-            marker = "o" if len(mean) < 20 else ""
-            axes.plot(mean.index, mean, color=arm_colour(index), marker=marker, markersize=3, linewidth=1.4)
-            # A logarithmic axis has no place for a lower end at or below 0.
-            low = np.maximum(mean - spread, mean / 10) if logarithmic else mean - spread
-            axes.fill_between(
-                mean.index, low, mean + spread, color=arm_colour(index), alpha=0.15, linewidth=0
-            )
+            colour, marker = arm_colour(index), "o" if len(mean) < 20 else ""
+            axes.plot(mean.index + 1, mean, color=colour, marker=marker, markersize=3, linewidth=1.4)
+            # A logarithmic axis has no place for a lower end at or below 0, and shares end at 0 and 100 %.
+            low = np.maximum(mean - spread, mean / 10 if logarithmic else 0)
+            high = mean + spread if logarithmic else np.minimum(mean + spread, factor)
+            axes.fill_between(mean.index + 1, low, high, color=colour, alpha=0.15, linewidth=0)
         if logarithmic:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

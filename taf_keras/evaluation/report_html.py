@@ -98,15 +98,15 @@ STYLE = """
 :root { color-scheme: light dark; --text: #1c2128; --soft: #5b6470; --line: #d8dee4; --page: #fff;
   --box: #f6f8fa; --accent: #0072b2; --up: #11704f; --down: #b3470a; }
 @media (prefers-color-scheme: dark) { :root { --text: #e3e8ee; --soft: #9aa5b1; --line: #343b44;
-  --page: #14181d; --box: #1c2229; --accent: #58b4e8; --up: #4cc79b; --down: #f08d54; }
-  .chart { filter: invert(1) hue-rotate(180deg); } }
+  --page: #14181d; --box: #1c2229; --accent: #58b4e8; --up: #4cc79b; --down: #f08d54; } }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; }
 body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 72rem; color: var(--text);
   background: var(--page); font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   overflow-wrap: break-word; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .25rem; }
-h2 { font-size: 1.35rem; margin: 2.75rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
+h2 { font-size: 1.35rem; margin: 3rem 0 .25rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+h1 + h2, nav + h2 { margin-top: 1.25rem; }
 h3 { font-size: 1.08rem; margin: 2rem 0 .5rem; }
 p { margin: .4rem 0 .8rem; max-width: 48rem; }
 .soft, figcaption, summary small { color: var(--soft); font-size: .9rem; }
@@ -121,7 +121,10 @@ tr > :first-child { text-align: left; position: sticky; left: 0; background: var
 tbody th { font-weight: 600; }
 table.text td, table.text thead th { text-align: left; white-space: normal; }
 td small { color: var(--soft); font-size: .85em; }
-.up, small.up { color: var(--up); font-weight: 600; } .down, small.down { color: var(--down); font-weight: 600; }
+.up, small.up { color: var(--up); font-weight: 600; }
+.down, small.down { color: var(--down); font-weight: 600; }
+table.results :is(th, td):nth-child(2) { min-width: 9.6rem; }
+th .arm { white-space: nowrap; }
 .swatch { display: inline-block; width: .75em; height: .75em; border-radius: 50%; margin-right: .45em; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .92rem; }
 svg { display: inline-block; vertical-align: middle; }
@@ -129,11 +132,14 @@ svg { display: inline-block; vertical-align: middle; }
 .zero { stroke: var(--soft); stroke-dasharray: 3 3; } .interval { stroke: var(--text); stroke-width: 2; }
 .point { fill: var(--accent); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(min(32rem, 100%), 1fr)); }
 figure { margin: .75rem 0; } img { max-width: 100%; height: auto; display: block; }
 .chart { width: 100%; } .photo { background: #fff; border-radius: 4px; }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem;
   overflow-x: auto; font-size: .85rem; line-height: 1.5; }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 details { margin: .6rem 0; } summary { cursor: pointer; padding: .25rem 0; }
+@media (max-width: 40rem) { th { white-space: normal; } td .bounds { display: block; }
+  body { padding: 1rem 1rem 3rem; } table.results :is(th, td):nth-child(2) { min-width: 0; } }
 @media print { body { max-width: none; } nav { display: none; } }
 """

@@ -50,17 +50,18 @@ def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[
     ]
     page = element("html", element("head", *head), element("body", *parts), lang="en")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"<!DOCTYPE html>\n{page}\n", encoding="utf-8")
+    # A file's name need not be text.
+    path.write_text(f"<!DOCTYPE html>\n{page}\n", encoding="utf-8", errors="replace")
 
 
 def _contents(experiments: Sequence[Experiment]) -> Markup:
     links = [element("a", e.title, href=f"#e{number}") for number, e in enumerate(experiments, 1)]
-    return element("nav", *links) if len(links) > 1 else Markup("")
+    return element("nav", *links) if len(links) > 1 else Markup()
 
 
 def _experiment(experiment: Experiment, anchor: str) -> list[Markup]:
     runs = sum(len(arm.runs) for arm in experiment.arms)
-    counts = f"{runs} runs of {len(experiment.arms)} arms."
+    counts = f"Arms: {len(experiment.arms)}. Runs: {runs}."
     return [
         element("h2", experiment.title[0].upper() + experiment.title[1:], id=anchor),
         element("p", counts, class_="soft"),
@@ -101,7 +102,7 @@ def _results(experiment: Experiment) -> list[Markup]:
                 ]
             )
         head = ["arm", label, f"to {experiment.reference}, points", "", "runs", "seeds"]
-        parts.append(table(head, rows))
+        parts.append(table(head, rows, "results"))
     note = (
         "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by "
         "seed, with Student's 95 % confidence interval; coloured where it does not contain 0."
@@ -117,7 +118,7 @@ def _difference(mean: float, half_width: float) -> Markup:
         return escaped(_signed(mean))
     bounds = f" ({_signed(mean - half_width)} … {_signed(mean + half_width)})"
     number = element("span", _signed(mean), class_=_verdict(mean, half_width))
-    return element("span", number, element("small", bounds))
+    return element("span", number, element("small", bounds, class_="bounds"))
 
 
 def _verdict(mean: float, half_width: float) -> str:
@@ -133,7 +134,7 @@ def _signed(value: float, form: str = "+.2f") -> str:
 
 def _named(experiment: Experiment, index: int) -> Markup:
     swatch = element("span", class_="swatch", style=f"background:{arm_colour(index)}")
-    return element("span", swatch, experiment.arms[index].name)
+    return element("span", swatch, experiment.arms[index].name, class_="arm")
 
 
 def _classes(experiment: Experiment) -> list[Markup]:
@@ -289,7 +290,7 @@ def _runs(experiment: Experiment) -> list[Markup]:
                     run.seed,
                     *(f"{100 * run.metrics[name]:.2f}" for name in METRICS),
                     run.metrics.get("steps", ""),
-                    clock(seconds) if isinstance(seconds, int | float) else "",
+                    clock(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else "",
                     run.folder.path,
                 ]
             )

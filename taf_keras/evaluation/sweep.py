@@ -25,7 +25,7 @@ from pathlib import Path
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import check_arms, check_flags, grid, parse_arm, parse_varied
 from taf_keras.evaluation.comparison import compare, markdown
-from taf_keras.evaluation.execute import train_all
+from taf_keras.evaluation.execute import interruptible, train_all
 from taf_keras.evaluation.presets import STUDIES, Study
 from taf_keras.evaluation.runs import TRAIN, Run, collect, parse_seeds, plan, read_configs
 
@@ -109,12 +109,13 @@ def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> No
     options = parser.parse_args(arguments[:split])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        study = build_study(options.arm, options.vary, options.study, options.reference, common)
-        runs = plan(study.arms, parse_seeds(options.seeds), options.output_dir, common)
-        failed = train_all(runs, options.output_dir, options.jobs, train)
+        with interruptible():
+            study = build_study(options.arm, options.vary, options.study, options.reference, common)
+            runs = plan(study.arms, parse_seeds(options.seeds), options.output_dir, common)
+            failed = train_all(runs, options.output_dir, options.jobs, train)
+            write_results(runs, study, options.output_dir)
     except UserError as error:
         sys.exit(f"error: {error}")
-    write_results(runs, study, options.output_dir)
     if failed:
         sys.exit(1)
 

@@ -10,6 +10,7 @@ goes on with those that were interrupted. The table is written to table1.csv.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -24,7 +25,7 @@ from taf_keras.clips.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import Arm, check_flags
 from taf_keras.evaluation.comparison import METRICS, compare, with_error
-from taf_keras.evaluation.execute import train_all
+from taf_keras.evaluation.execute import interruptible, train_all
 from taf_keras.evaluation.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS, gpu_hours
 from taf_keras.evaluation.runs import ROOT, TRAIN, Run, collect, parse_seeds, plan
 
@@ -112,8 +113,25 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def plan_rows(rows: Sequence[Row], options: argparse.Namespace, extra: Sequence[str]) -> list[Run]:
+    """One run for each row and seed; `extra` are flags of train.py, which win over the recipe."""
+    check_flags("behind --", extra)
+    arms = [
+        Arm(
+            row.recipe, (f"--flagfile={RECIPES / row.recipe}.flags", f"--data_dir={options.data_dir}", *extra)
+        )
+        for row in rows
+    ]
+    return plan(arms, parse_seeds(options.seeds), options.output_dir)
+
+
 def describe_cost(runs: Sequence[Run], sustained_tflops: float) -> str:
-    """The command of each run and an estimate of its GPU hours, with what it assumes."""
+    """The command of each run and an estimate of its GPU hours, with what it assumes.
+
+    Raises: UserError for a speed that is none.
+    """
+    if not 0 < sustained_tflops < math.inf:
+        raise UserError(f"--sustained_tflops={sustained_tflops:g}: must be positive and finite")
     lines, total = [], 0.0
     for run in runs:
         hours = gpu_hours(run.config, len(class_table(run.config.data)), sustained_tflops)
@@ -157,20 +175,13 @@ def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> No
     options = parser.parse_args(arguments[:split])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        rows = choose(read_rows(options.dataset), options.rows)
-        check_flags("behind --", extra)
-        arms = [
-            Arm(
-                row.recipe,
-                (f"--flagfile={RECIPES / row.recipe}.flags", f"--data_dir={options.data_dir}", *extra),
-            )
-            for row in rows
-        ]
-        runs = plan(arms, parse_seeds(options.seeds), options.output_dir)
-        if options.dry_run:
-            print(describe_cost(runs, options.sustained_tflops))
-            return
-        failed = train_all(runs, options.output_dir, options.jobs, train)
+        with interruptible():
+            rows = choose(read_rows(options.dataset), options.rows)
+            runs = plan_rows(rows, options, extra)
+            if options.dry_run:
+                print(describe_cost(runs, options.sustained_tflops))
+                return
+            failed = train_all(runs, options.output_dir, options.jobs, train)
     except UserError as error:
         sys.exit(f"error: {error}")
     table = compare_with_paper(rows, collect(runs))

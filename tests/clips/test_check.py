@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from taf_keras.clips import data_report
-from taf_keras.clips.data_report import main, survey
+from taf_keras.clips import check_command
+from taf_keras.clips.check_command import main
+from taf_keras.clips.data_report import survey
 from taf_keras.clips.data_tables import csv_text, text
 from taf_keras.clips.leakage import KEY, NEAR, PARTNER
 from taf_keras.config import DataConfig
+from taf_keras.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -383,8 +385,27 @@ def test_an_interrupted_command_says_so(capsys, monkeypatch, data):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data_report, "survey", interrupt)
+    monkeypatch.setattr(check_command, "survey", interrupt)
     assert run(capsys, "--dataset=camvid", f"--data_dir={data.data_dir}") == (130, "", "interrupted\n")
+
+
+def test_output_may_end_early(data):
+    """… | head"""
+    line = f"{sys.executable} -m taf_keras.clips.check --dataset=camvid --data_dir='{data.data_dir}' | true"
+    done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_a_table_that_cannot_be_written_does_not_take_the_report(capsys, monkeypatch, data, tmp_path):
+    def fail(target, content):
+        raise UserError(f"{target}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(check_command, "write", fail)
+    place = ("--dataset=camvid", f"--data_dir={data.data_dir}", "--method=baseline")
+    code, out, err = run(capsys, *place, f"--csv={tmp_path / 'a.csv'}")
+    assert code == 2
+    assert out.splitlines()[-1] == "training would start"
+    assert err == f"error: {tmp_path / 'a.csv'}: cannot be written: No space left on device\n"
 
 
 def test_help_lists_the_settings(capsys):

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.camvid import CLASSES
 from taf_keras.clips.check import check_split, load_checked
-from taf_keras.clips.clip import Split
+from taf_keras.clips.clip import Clip, FilePart, Frame, Split
 from taf_keras.clips.data_report import survey
 from taf_keras.clips.data_tables import csv_text, text
 from taf_keras.clips.load import load_split
@@ -406,13 +407,14 @@ def layout() -> str:
 
 def test_every_bad_file_is_listed_at_once(data):
     root = Path(data.data_dir)
-    files = [IMAGE, LABEL, NEIGHBOUR, "val/0016E5_07959.png"]
+    of_a_lost_clip = "frames/0001TP/006779.jpg"  # 29 from 6750, and in no other window
+    files = [IMAGE, LABEL, NEIGHBOUR, of_a_lost_clip, "val/0016E5_07959.png"]
     for file in files:
         _write(root / file, b"")
     report = survey(data, "taf", threads=1)
     listed = [error.file for split in report.splits for error in split.bad]
     assert sorted(listed) == sorted(str(root / file) for file in files)
-    assert "the first of 4 bad files" in report.refusal
+    assert "the first of 5 bad files" in report.refusal
 
 
 def test_training_refuses_what_the_report_says(data, tmp_path):
@@ -452,7 +454,7 @@ def test_skip_does_not_promise_what_training_cannot_see(data):
     skip = replace(data, on_bad_file="skip")
     report = survey(skip, "taf", threads=1)
     assert report.refusal.startswith(str(Path(data.data_dir) / IMAGE))
-    assert report.refusal.endswith("training would find that too late to leave it out: remove the file")
+    assert report.refusal.endswith("training would find that too late to leave it out: replace or remove it")
     assert survey(skip, "taf", thorough=False, threads=1).refusal is None
 
 
@@ -470,6 +472,17 @@ def test_a_folder_that_is_missing_or_empty(data, split, annot, empty):
         assert report.refusal.startswith(reason)
         with pytest.raises(UserError, match=reason):
             load_checked(data, split)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("folder", ["train", "valannot", "frames/0001TP"])
+def test_a_folder_without_permission(data, folder):
+    place = Path(data.data_dir) / folder
+    place.chmod(0)
+    try:
+        assert survey(data, "taf", threads=1).refusal == f"{place}: cannot be read: Permission denied"
+    finally:
+        place.chmod(0o700)  # so that it can be removed
 
 
 def test_nothing_is_left(data):
@@ -523,7 +536,32 @@ def test_label_maps_of_one_image_are_all_looked_at(data):
     other = str(root / "trainannot" / "other.png")
     frame = replace(clip.key_frame, label=other)
     copy = replace(clip, name="copy", frames=(frame,))
-    for label in (clip, copy), (copy, clip):
-        _write(Path(other), b"")
+    _write(Path(other), b"")
+    for clips in (clip, copy), (copy, clip):
         with pytest.raises(BadFileError, match=r"other\.png: is not a readable image"):
-            check_split(replace(split, clips=label))
+            check_split(replace(split, clips=clips))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_copy_in_a_packed_data_set_is_looked_at(tmp_path, order):
+    """Clips that overlap each have their own copy of a frame, of the same name."""
+    shard, image = tmp_path / "train-00000.tfrecord", png(RGB)
+    shard.write_bytes(image + half(image))
+    whole, broken = (FilePart("a.png", str(shard), i * len(image), len(image) // (i + 1)) for i in (0, 1))
+    clips = tuple(Clip(f"c{i}", (Frame(1, part, IDS),), 1) for i, part in enumerate((whole, broken)))
+    split = Split("train", clips[::order], CLASSES)
+    bad = BadFiles("skip")
+    assert [clip.name for clip in check_split(split, bad=bad).clips] == ["c0"]
+    assert str(bad.found[0]) == f"{shard} (a.png): is not a readable image: it was cut short"
+
+
+@pytest.mark.parametrize("layout", ["manifest"])
+def test_a_bad_row_of_a_list_is_a_bad_file(data):
+    path = Path(data.data_dir) / "train.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = "0001TP,soon,train/0001TP_006690.png,"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    report = survey(data, "taf", threads=1)
+    assert [error.file for error in report.splits[0].bad] == [f"{path}:3"]
+    assert report.refusal.startswith(f"{path}:3: ")
+    assert survey(replace(data, on_bad_file="skip"), "taf", threads=1).refusal is None

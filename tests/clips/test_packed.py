@@ -139,10 +139,10 @@ def test_only_what_is_drawn_is_read(shards, monkeypatch):
     data = DataConfig("packed", str(shards), temporal_context=CONTEXT)
     split = load.load_split(data, "train")
     assert read == []
-    examples, with_partner = TrainingExamples(split, Config(data)), 0
+    with_partner = 0
     for position in range(20):
         read.clear()
-        example = examples(position)
+        example = TrainingExamples(split, Config(data))(position)
         (clip,) = (c for c in split.clips if c.key_frame.image.name == read[0])
         partner = clip.at(int(example["offset_frames"])).image.name
         files = {read[0], clip.key_frame.label.name, partner}

@@ -87,6 +87,9 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         assert "failed  luckless seed 1: error: no luck" in capsys.readouterr().out
         luckless = ["luckless/seed-0"] * attempt + ["luckless/seed-1"] * attempt
         assert trained(trainer) == ["base/seed-0", "base/seed-1", *luckless]
+        log = trainer.parent / "runs" / "base" / "seed-0.log"
+        assert log.read_text() == ("" if attempt == 1 else "as it was")  # not even started again
+        log.write_text("as it was")
 
 
 def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer, capsys):
@@ -235,12 +238,21 @@ def test_the_time_left_counts_epochs_of_unfinished_runs(tmp_path):
     for rows, running in [(0, {}), (3, {run: None}), (4, {run: None}), (4, {})]:
         run.folder.path.mkdir(parents=True, exist_ok=True)
         run.folder.history.write_text("epoch,loss\n" + "0,1\n" * rows)
-        execute._show(lambda done, total, text: shown.append((done, total, text)), [run], running, [])
+        shown.append(execute._state([run], running, []))
     # The last epoch of a run counts when the run has ended.
     assert [done for done, _, _ in shown] == [0, 3, 3, 4]
     assert {total for _, total, _ in shown} == {4}
-    execute._show(lambda *progress: shown.append(progress), [run], {}, [run])
-    assert shown[-1] == (0, 0, "0 of 1 runs, 1 failed")
+    assert execute._state([run], {}, [run]) == (0, 0, "0 of 1 runs, 1 failed")
+
+
+def test_an_arms_flags_win_over_common_ones(tmp_path):
+    own = [arms.Arm("a", ("--taf_weight=2",)), arms.Arm("b", ())]
+    a, b = runs.plan(own, [3], tmp_path, ["--taf_weight=1", "--epochs=5"])
+    assert (a.config.taf.weight, b.config.taf.weight) == (2, 1)
+    assert a.arguments == [
+        *("--taf_weight=1", "--epochs=5", "--taf_weight=2"),
+        *("--seed=3", f"--model_dir={tmp_path}/a/seed-3"),
+    ]
 
 
 def test_the_script_that_it_starts_exists():

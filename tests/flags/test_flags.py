@@ -189,11 +189,11 @@ def test_a_choice_is_refused_in_the_words_of_the_config():
     assert str(by_flag.value) == f"flag {by_config.value}"
 
 
-def test_evaluation_flags_are_the_arguments_of_evaluate():
+def test_evaluation_flags_are_the_arguments_of_evaluate_and_of_a_study():
     from taf_keras.evaluation.run import evaluate
+    from taf_keras.evaluation.studies.run import run_study
 
     values = parse(modules=[evaluation])
-    assert sorted(values) == sorted(inspect.signature(evaluate).parameters)
     assert evaluation.arguments(values) == {
         "model_dir": Config().runtime.model_dir,
         "split": None,
@@ -202,11 +202,56 @@ def test_evaluation_flags_are_the_arguments_of_evaluate():
         "output_dir": None,
         "data_dir": None,
     }
+    plain, study = (set(inspect.signature(function).parameters) for function in (evaluate, run_study))
+    assert set(evaluation.arguments(values)) == plain
+    assert set(evaluation.study_arguments(values)) == study
+    assert set(values) == (plain | study) - {"model_dirs"}
 
 
 def test_empty_evaluation_flags_are_none():
-    values = parse("--split=", "--checkpoint=", "--saved_model=", "--data_dir=", modules=[evaluation])
+    empty = [
+        f"--{name}="
+        for name in ("split", "checkpoint", "saved_model", "data_dir", "study", "branch", "max_clips")
+    ]
+    values = parse(*empty, modules=[evaluation])
     assert set(evaluation.arguments(values).values()) == {None, Config().runtime.model_dir}
+    assert not evaluation.is_study(values)
+
+
+def test_the_studies_are_those_that_there_are():
+    from taf_keras.evaluation.studies.run import STUDIES
+
+    assert tuple(STUDIES) == evaluation.STUDIES
+
+
+def test_a_study_takes_several_runs():
+    values = parse("--study=change_rate", "--model_dir=runs/a,runs/b", "--max_clips=5", modules=[evaluation])
+    assert evaluation.is_study(values)
+    assert evaluation.study_arguments(values) == {
+        "study": "change_rate",
+        "model_dirs": ("runs/a", "runs/b"),
+        "split": None,
+        "branch": None,
+        "max_clips": 5,
+        "output_dir": None,
+        "data_dir": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        ("--study=fig4", "--study=fig4: allowed are swap_interval, predictions, attenuation, change_rate"),
+        ("--model_dir=a,b", "model_dir=a,b, study=None: several runs need a --study"),
+        ("--study=change_rate --checkpoint=a", "a study takes the latest checkpoint of each run"),
+        ("--study=change_rate --saved_model=a", "a study takes the latest checkpoint of each run"),
+        ("--branch=stride32", "only a --study has a branch"),
+        ("--max_clips=0", "only a --study has a branch or a number of clips"),
+    ],
+)
+def test_flags_of_studies_and_of_the_plain_evaluation_do_not_mix(arguments, refusal):
+    with pytest.raises(IllegalFlagValueError, match=re.escape(refusal)):
+        parse(*arguments.split(), modules=[evaluation])
 
 
 def test_a_checkpoint_and_a_saved_model_exclude_each_other():

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
-from taf_keras.clips.decode import read_image
+from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.errors import UserError
 from taf_keras.pipeline import batches
@@ -146,6 +146,26 @@ def test_the_number_of_reader_threads_changes_nothing(monkeypatch):
     assert_equal_batches(one, three)
     one, three = (read(evaluation_batches(split, None, 2, reader_threads=threads)) for threads in (1, 3))
     assert_equal_batches(one, three)
+
+
+@pytest.mark.parametrize("fit", [0, 2, 5])
+def test_key_frames_that_fit_are_decoded_once(fit, monkeypatch):
+    """Of 5 clips in 3 epochs; the others, and all partners, whenever they are used. Pixels do not change."""
+    split, config = tiny_split(5), tiny_config("taf", batch_size=10, epochs=3, **RANDOM)
+    monkeypatch.setattr(batches, "KEPT_BYTES", 0)
+    expected = read(training_batches(split, config))
+    frames, labels = [], []
+    monkeypatch.setattr(batches, "read_image", lambda s, size: frames.append(s) or read_image(s, size))
+    monkeypatch.setattr(batches, "read_label", lambda s, *rest: labels.append(s) or read_label(s, *rest))
+    monkeypatch.setattr(batches, "KEPT_BYTES", fit * HEIGHT * WIDTH * 4 + 1)
+    examples = TrainingExamples(split, config)
+    found = [examples(position) for position in range(15)]
+    for i, example in enumerate(found):
+        for name, x in example.items():
+            np.testing.assert_array_equal(x, expected[i // 5][name][i % 5], err_msg=name)
+    decodings = fit + 3 * (5 - fit)
+    assert len(labels) == decodings
+    assert len(frames) == decodings + sum(example["offset_frames"] != 0 for example in found)
 
 
 @pytest.mark.parametrize("first_step", [1, 3, 5])

@@ -34,7 +34,7 @@ def test_a_moving_object_against_where_it_was():
 
 
 def test_the_ratio_leaves_out_what_is_wrong_from_the_start():
-    """A predictor that calls pixel 0 a car too: IoU 2/3 at once. At |n| = 1, 1 pixel of 4: 1/4, a ratio of 3/8.
+    """A predictor that calls pixel 0 a car too: IoU 2/3 at once, and 1 pixel of 4 at |n| = 1: a ratio of 3/8.
 
     The truth is not affected.
     """

@@ -10,8 +10,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from taf_keras.errors import UserError
+from taf_keras.evaluation.network import load_network
 from taf_keras.evaluation.studies.panels import new_panels, over_seeds
 from taf_keras.evaluation.studies.run import STUDIES, run_study
+
+MODULE = "taf_keras.evaluation.studies.run"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,21 @@ def runs(finished_run, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def networks():
+    """Loads the network of a checkpoint once for all tests."""
+    known = {}
+
+    def load_once(config, names, checkpoint):
+        if checkpoint not in known:
+            known[checkpoint] = load_network(config, names, checkpoint)
+        return known[checkpoint]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{MODULE}.load_network", load_once)
+        yield
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_study_writes_its_table_its_figure_and_to_tensorboard(study, runs, tmp_path):
     first = runs / "seed-0"
@@ -39,15 +57,14 @@ def test_a_study_writes_its_table_its_figure_and_to_tensorboard(study, runs, tmp
     assert set(written.model) == {"seed-0"}
     assert (tmp_path / f"{study}.png").stat().st_size > 5000
     events = EventAccumulator(str(first / "tensorboard" / "studies")).Reload()
-    assert f"studies/{study}" in events.Tags()["images"]
+    assert f"studies/{study}" in events.Tags()["tensors"]
 
 
 def test_seeds_are_rows_of_one_model_and_one_curve(runs, monkeypatch, capsys):
     drawn = []
-    module = "taf_keras.evaluation.studies.run"
-    monkeypatch.setattr(f"{module}.save_chart", lambda figure, path: drawn.append(figure) or path)
-    monkeypatch.setattr(f"{module}.log_picture", lambda *args: None)
-    monkeypatch.setattr(f"{module}.read_image", lambda path: None)
+    monkeypatch.setattr(f"{MODULE}.save_chart", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(f"{MODULE}.log_picture", lambda *args: None)
+    monkeypatch.setattr(f"{MODULE}.read_image", lambda path: None)
     table = run_study("swap_interval", [str(runs)], branch="atrous6", max_clips=1)
     assert set(zip(table.model, table.seed, strict=True)) == {("taf", 0), ("taf", 1)}
     assert set(table.branch) == {"atrous6"}
@@ -58,11 +75,11 @@ def test_seeds_are_rows_of_one_model_and_one_curve(runs, monkeypatch, capsys):
 
 
 def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("taf_keras.evaluation.studies.run.load_network", None)  # nothing is loaded
+    monkeypatch.setattr(f"{MODULE}.load_network", None)  # nothing is loaded
     folder = str(runs / "seed-0")
     with pytest.raises(UserError, match="--study=fig4: allowed are swap_interval, predictions"):
         run_study("fig4", [folder])
-    with pytest.raises(UserError, match="--branch=stride32: deeplabv3plus .* has image_pool"):
+    with pytest.raises(UserError, match=r"--branch=stride32: deeplabv3plus .* has image_pool"):
         run_study("swap_interval", [folder], branch="stride32")
     with pytest.raises(UserError, match="--study=change_rate changes no branch"):
         run_study("change_rate", [folder], branch="image_pool")
