@@ -71,7 +71,8 @@ class DataConfig:
         flip: random horizontal flips.
         color_jitter: random brightness, contrast and saturation, the same for both frames of a pair.
         partner: `neighbour` is the method's. `key` (the key frame itself in its partner's place) and
-            `other_clip` (a frame of another clip, as if it were n frames away) are checks that a gain must fail.
+            `other_clip` (a frame of another clip, as if it were n frames away) are checks of a gain: with
+            them there must be none.
         subset_seed: seed of `subset` and `label_fraction`; not the run's, so that all seeds share the data.
         scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
         drift: scale of the synthetic clips' changes of light and colour; 0 is constant light.

@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
+from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.errors import BadFileError, UserError
 
 # SegNet's order of ids. For each, CamVid's classes (of its label_colors.txt) that make it up, with their
@@ -105,10 +105,7 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
     clips = []
     for video, stills in sorted(videos.items()):
         frames = _extracted(root / "frames" / video, bad) | stills
-        numbers = sorted(frames)
-        for key in sorted(stills):
-            window = tuple(frames[n] for n in numbers if abs(n - key) <= temporal_context)
-            clips.append(Clip(f"{video}_{key:06d}", window, key, video))
+        clips += clips_of(video, [frames[n] for n in sorted(frames)], temporal_context)
     return Split(split, tuple(clips), CLASSES)
 
 

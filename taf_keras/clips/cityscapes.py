@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import os
 import re
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
+from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.errors import BadFileError, UserError
 
 # In the order of the train ids 0–18: id in labelIds files, colour.
@@ -97,11 +96,7 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
 
     clips = []
     for video, frames in videos.items():
-        numbers, ordered = list(frames), list(frames.values())  # ascending
-        for key in (frame.number for frame in ordered if frame.label is not None):
-            begin = bisect_left(numbers, key - temporal_context)
-            end = bisect_right(numbers, key + temporal_context)
-            clips.append(Clip(f"{video}_{key:06d}", tuple(ordered[begin:end]), key, video))
+        clips += clips_of(video, frames.values(), temporal_context)
     return Split(split, tuple(clips), classes)
 
 

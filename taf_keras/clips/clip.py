@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -102,6 +104,22 @@ class Clip:
     def offsets(self, temporal_context: int) -> tuple[int, ...]:
         """Offsets n of the frames that exist with |n| <= `temporal_context`, ascending, 0 included."""
         return tuple(frame.number - self.key_number for frame in self.window(temporal_context))
+
+
+def clips_of(video: str, frames: Iterable[Frame], temporal_context: int) -> list[Clip]:
+    """One clip for each labelled frame of a video: it and the frames within `temporal_context` of it.
+
+    Args:
+        frames: in ascending order of their numbers.
+    """
+    frames = list(frames)
+    numbers = [frame.number for frame in frames]
+    clips = []
+    for key in (frame.number for frame in frames if frame.label is not None):
+        begin = bisect_left(numbers, key - temporal_context)
+        end = bisect_right(numbers, key + temporal_context)
+        clips.append(Clip(f"{video}_{key:06d}", tuple(frames[begin:end]), key, video))
+    return clips
 
 
 @dataclass(frozen=True)

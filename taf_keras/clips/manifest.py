@@ -17,13 +17,12 @@ import io
 import json
 import os
 import re
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
+from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.config import SPLITS
 from taf_keras.errors import BadFileError, UserError
 
@@ -96,11 +95,7 @@ def load_split(
 
     clips = []
     for video, frames in listed.videos.items():
-        numbers, ordered = list(frames), list(frames.values())  # ascending
-        for key in (frame.number for frame in ordered if frame.label is not None):
-            begin = bisect_left(numbers, key - temporal_context)
-            end = bisect_right(numbers, key + temporal_context)
-            clips.append(Clip(f"{video}_{key:06d}", tuple(ordered[begin:end]), key, video))
+        clips += clips_of(video, frames.values(), temporal_context)
     if not clips:
         raise UserError(f"{path}: no row with a label{' is left' if bad.found else ''}")
     return Split(split, tuple(clips), classes)

@@ -7,28 +7,24 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from taf_keras.evaluation.comparison import METRICS, compare, mean_and_error, student_t, with_error
-from taf_keras.evaluation.report import Experiment, ReportArm
-from taf_keras.evaluation.report_curves import arm_colour, draw_curves, read_histories
+from taf_keras.evaluation.comparison import METRICS
+from taf_keras.evaluation.report import Experiment
+from taf_keras.evaluation.report_curves import draw_curves, read_histories
 from taf_keras.evaluation.report_html import (
     POLICY,
     STYLE,
     Markup,
-    dots,
     element,
     escaped,
     figure,
     folded,
-    interval,
     picture,
     table,
 )
+from taf_keras.evaluation.report_tables import LABELS, classes, named, results
 from taf_keras.evaluation.settings import as_flags, changed, differing, settings
 from taf_keras.progress import clock
 
-_LABELS = {"miou": "mIoU, %", "pixel_accuracy": "pixel accuracy, %"}
 _EXAMPLES = ("best", "median", "worst")  # of `pictures.write_pictures`
 
 
@@ -65,115 +61,14 @@ def _experiment(experiment: Experiment, anchor: str) -> list[Markup]:
     return [
         element("h2", experiment.title[0].upper() + experiment.title[1:], id=anchor),
         element("p", counts, class_="soft"),
-        *_results(experiment),
-        *_classes(experiment),
+        *results(experiment),
+        *classes(experiment),
         *_curves(experiment),
         *_examples(experiment),
         *_settings(experiment),
         *_repeat(experiment),
         *_runs(experiment),
     ]
-
-
-def _results(experiment: Experiment) -> list[Markup]:
-    comparison = compare(experiment.results, experiment.reference)
-    parts = [element("h3", "Results")]
-    for metric, label in _LABELS.items():
-        every = 100 * experiment.results[metric]
-        difference, half_width = (comparison[f"{metric}_difference{part}"] for part in ("", "_ci95"))
-        reach = (difference.abs() + half_width.fillna(0)).max()
-        rows = []
-        for index, row in comparison.iterrows():
-            own = every[experiment.results.arm == row.arm]
-            rows.append(
-                [
-                    _named(experiment, index),
-                    with_error(row[metric], row[f"{metric}_se"]),
-                    *(
-                        ("", "")
-                        if row.arm == experiment.reference
-                        else (
-                            _difference(difference[index], half_width[index]),
-                            interval(difference[index], half_width[index], reach),
-                        )
-                    ),
-                    dots(own, row[metric], every.min(), every.max()),
-                    row.seeds,
-                ]
-            )
-        head = ["arm", label, f"to {experiment.reference}, points", "", "runs", "seeds"]
-        parts.append(table(head, rows, "results"))
-    note = (
-        "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by "
-        "seed, with Student's 95 % confidence interval; coloured where it does not contain 0."
-    )
-    return [*parts, element("p", note, class_="soft")]
-
-
-def _difference(mean: float, half_width: float) -> Markup:
-    """'+2.06 (+0.39 … +3.73)', coloured where the interval does not contain 0."""
-    if math.isnan(mean):
-        return Markup("")
-    if math.isnan(half_width):
-        return escaped(_signed(mean))
-    bounds = f" ({_signed(mean - half_width)} … {_signed(mean + half_width)})"
-    number = element("span", _signed(mean), class_=_verdict(mean, half_width))
-    return element("span", number, element("small", bounds, class_="bounds"))
-
-
-def _verdict(mean: float, half_width: float) -> str:
-    """The style of a difference: `up`, `down`, or `open` where its interval contains 0, or is unknown."""
-    if not abs(mean) > half_width:
-        return "open"
-    return "up" if mean > 0 else "down"
-
-
-def _signed(value: float, form: str = "+.2f") -> str:
-    return format(value, form).replace("-", "−")
-
-
-def _named(experiment: Experiment, index: int) -> Markup:
-    swatch = element("span", class_="swatch", style=f"background:{arm_colour(index)}")
-    return element("span", swatch, experiment.arms[index].name, class_="arm")
-
-
-def _classes(experiment: Experiment) -> list[Markup]:
-    parts = [element("h3", "Classes")]
-    for metric, label in (("per_class_iou", "IoU"), ("per_class_accuracy", "Accuracy")):
-        base = next(arm for arm in experiment.arms if arm.name == experiment.reference)
-        rows = []
-        for name in experiment.classes:
-            reference = _by_seed(base, metric, name)
-            rows.append(
-                [name, *(_class_cell(_by_seed(arm, metric, name), reference) for arm in experiment.arms)]
-            )
-        head = ["class", *(_named(experiment, i) for i in range(len(experiment.arms)))]
-        note = element(
-            "p",
-            f"{label} per class, %: mean over seeds, and its paired difference to {base.name}.",
-            class_="soft",
-        )
-        content = [note, table(head, rows)]
-        parts += content if metric == "per_class_iou" else [folded("Accuracy per class", *content)]
-    return parts
-
-
-def _by_seed(arm: ReportArm, metric: str, name: str) -> dict[int, float]:
-    return {run.seed: 100 * run.metrics[metric].get(name, math.nan) for run in arm.runs}
-
-
-def _class_cell(own: dict[int, float], reference: dict[int, float]) -> Markup:
-    mean, _ = mean_and_error(pd.Series(own).dropna())
-    if math.isnan(mean):
-        return Markup("")
-    if own == reference:
-        return escaped(f"{mean:.1f}")
-    paired = pd.Series([own[seed] - reference[seed] for seed in own if seed in reference]).dropna()
-    difference, error = mean_and_error(paired)
-    if math.isnan(difference):
-        return escaped(f"{mean:.1f}")
-    kind = _verdict(difference, student_t(len(paired) - 1) * error)
-    return element("span", f"{mean:.1f} ", element("small", _signed(difference, "+.1f"), class_=kind))
 
 
 def _curves(experiment: Experiment) -> list[Markup]:
@@ -185,7 +80,7 @@ def _curves(experiment: Experiment) -> list[Markup]:
         column: picture(svg, "svg+xml", f"{title} over epochs", "chart")
         for column, (title, svg) in charts.items()
     }
-    legend = element("div", *(_named(experiment, i) for i in range(len(experiment.arms))), class_="legend")
+    legend = element("div", *(named(experiment, i) for i in range(len(experiment.arms))), class_="legend")
     branches = [image for column, image in images.items() if "/" in column]
     others = [image for column, image in images.items() if "/" not in column]
     parts = [
@@ -224,7 +119,7 @@ def _examples(experiment: Experiment) -> list[Markup]:
                     for name in _EXAMPLES
                     if name in paths
                 ]
-                summary = element("span", _named(experiment, index), element("small", f" seed {run.seed}"))
+                summary = element("span", named(experiment, index), element("small", f" seed {run.seed}"))
                 parts.append(folded(summary, *shown))
                 break
     return [element("h3", "Predictions"), *parts] if parts else []
@@ -247,7 +142,7 @@ def _figures(folders: Sequence[Path]) -> list[Markup]:
 def _settings(experiment: Experiment) -> list[Markup]:
     values = [settings(arm.config) for arm in experiment.arms]
     names = differing(values)
-    head = ["flag", *(_named(experiment, i) for i in range(len(experiment.arms)))]
+    head = ["flag", *(named(experiment, i) for i in range(len(experiment.arms)))]
     parts = [element("h3", "Settings")]
     if names:
         rows = [[name, *(own[name] or "default" for own in values)] for name in names]
@@ -286,7 +181,7 @@ def _runs(experiment: Experiment) -> list[Markup]:
             seconds = run.metrics.get("training_seconds")
             rows.append(
                 [
-                    _named(experiment, index),
+                    named(experiment, index),
                     run.seed,
                     *(f"{100 * run.metrics[name]:.2f}" for name in METRICS),
                     run.metrics.get("steps", ""),
@@ -294,5 +189,5 @@ def _runs(experiment: Experiment) -> list[Markup]:
                     run.folder.path,
                 ]
             )
-    head = ["arm", "seed", *_LABELS.values(), "steps", "training", "folder"]
+    head = ["arm", "seed", *LABELS.values(), "steps", "training", "folder"]
     return [folded("Every run", table(head, rows))]

@@ -63,7 +63,8 @@ class WatchBranches(keras.callbacks.Callback):
             self.collapsed.add(branch)
             print(
                 f"\nwarning: epoch {epoch}: branch {branch} may have collapsed: its mean in its place "
-                f"changes {share:.2%} of the pixels. A larger change rate or a smaller --taf_weight gives it room",
+                f"changes {share:.2%} of the pixels. A larger change rate or a smaller --taf_weight "
+                "gives it room",
                 flush=True,
             )
         else:

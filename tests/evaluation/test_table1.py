@@ -129,15 +129,9 @@ def test_a_fifth_of_cityscapes_takes_its_595_clips(monkeypatch):
 def test_rows_are_really_trained(tmp_path, camvid):
     (tmp_path / "camvid" / "test").symlink_to(tmp_path / "camvid" / "val")
     (tmp_path / "camvid" / "testannot").symlink_to(tmp_path / "camvid" / "valannot")
-    table1.main(
-        [
-            "--dataset=camvid",
-            f"--data_dir={camvid}",
-            f"--output_dir={tmp_path / 'runs'}",
-            *TINY,
-            "--batch_size=2",
-        ]
-    )
-    table = pd.read_csv(tmp_path / "runs" / "table1.csv")
-    assert list(table.row) == [1, 2, 3, 4, 5, 6]
+    folder = tmp_path / "runs"
+    arguments = ["--dataset=camvid", f"--data_dir={camvid}", f"--output_dir={folder}", "--rows=3,4", *TINY]
+    table1.main([*arguments, "--batch_size=2"])
+    table = pd.read_csv(folder / "table1.csv")
+    assert list(table.row) == [3, 4]
     assert table.miou.between(0, 100).all()

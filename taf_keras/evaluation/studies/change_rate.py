@@ -62,11 +62,11 @@ def draw(table: pd.DataFrame, footage: Footage):
     Returns: a matplotlib figure.
     """
     charts = {
-        f"prediction at t ± n, {model}": (rows[rows["class"].isin(_found(rows))], "relative_iou")
+        f"prediction at t ± n\n{model}": (rows[rows["class"].isin(_found(rows))], "relative_iou")
         for model, rows in table.groupby("model", sort=False)
     }
     if table[table.interval_frames > 0].truth_iou.notna().any():
-        charts["truth at t ± n"] = (table.drop_duplicates(["interval_frames", "class"]), "truth_iou")
+        charts["truth at t ± n\n"] = (table.drop_duplicates(["interval_frames", "class"]), "truth_iou")
     figure, panels = new_panels(
         list(charts), 3, "interval |n| (frames)", "IoU with the truth at t / its value at n = 0", (4.2, 3.6)
     )

@@ -66,9 +66,10 @@ def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str,
 
 
 def add_legend(figure, axes, title: str) -> None:
-    """The legend of `axes` for the whole figure, to its right."""
+    """The legend of `axes` for the whole figure, below it, since the names of models may be long."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, title=title, loc="outside right center", frameon=False)
+    columns = min(3, len(labels))
+    figure.legend(handles, labels, title=title, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from taf_keras.evaluation.studies.footage import Footage
 
 INTERVALS = (0, 3, 7, 14)  # frames
 _CELL_INCHES = 2.2
+_LEGEND_COLUMNS = 10  # at most; the rows of the legend are filled evenly
 
 
 def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.DataFrame:
@@ -91,14 +92,14 @@ def draw(table: pd.DataFrame, footage: Footage):
                     row = maps.loc[(clip.name, model, interval)]
                     axes.imshow(colourise(row.prediction, classes))
                     axes.set_xlabel(f"{row.pixel_accuracy:.1%}", fontsize=8, labelpad=2)
-            cells[0].set_ylabel(model)
+            cells[0].set_ylabel(model.replace("/", "/\n"), fontsize=8)
     figure.legend(
         handles=[
             Patch(color=np.array(colour) / 255, label=name)
             for name, colour in zip(classes.names, classes.colours, strict=True)
         ],
         loc="outside lower center",
-        ncols=min(10, len(classes)),
+        ncols=-(-len(classes) // -(-len(classes) // _LEGEND_COLUMNS)),
         frameon=False,
     )
     branches = ", ".join(table.branch.drop_duplicates())
