@@ -1,6 +1,6 @@
 """How fast pairs of frames become training batches: against bare decoding, against keras-cv, and packed.
 
-    python -m benchmarks.input_pipeline [--json=FILE]
+    python -m benchmarks.input_pipeline [--json=FILE] [--cpu_time]
 
 PNG files of CamVid's and Cityscapes' size are written to a temporary folder: smooth noise, whose bytes per
 frame the first lines print (Cityscapes' own frames have 2.3 MB). An example is a key frame, a partner and a
@@ -8,15 +8,16 @@ label map at the paper's settings: scale 0.5–2, crop, flip. Everything runs in
 system has in memory.
 
 decoding         OpenCV decodes the files of the same examples, and does nothing else
-first epoch      `training_batches`, where every file is decoded; so is all of Cityscapes in every epoch
+first epoch      `training_batches`, where every file is decoded
 packed           the same on the packed form
-later epochs     `training_batches` with the key frames that it keeps; all of CamVid's fit
+later epochs     `training_batches` with all key frames kept decoded, as CamVid's are; Cityscapes' do not fit
 keras-cv         the same files by tf.io.decode_png; both frames stacked to six channels and the label map as
                  their segmentation mask, so that one draw moves all three; JitteredResize (scale, crop,
                  padding) and RandomFlip for each example, in parallel; then batches of uint8
 keras-cv cached  the same with the decoded key frames and label maps in tf.data's cache
 
-The variants take turns, and a ratio is of one round, so that what else a machine does meets both sides.
+The variants take turns, and a ratio is of one round, so that what else a machine does meets both sides. On a
+busy machine --cpu_time is steadier: it counts the seconds of one core that this process got.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ PICTURES = 4  # different ones; PNG is slow to write
 
 @dataclass(frozen=True)
 class Files:
-    """Files of one size, px, how many batches of them a round reads, and the ratios with their targets.
+    """Files of one size, px; `grain_px` sets their bytes.
 
-    `grain_px` sets how many bytes a frame has.
+    Attributes:
+        batches: how many a round reads.
+        targets: the least ratios.
     """
 
     name: str
@@ -67,37 +70,16 @@ class Files:
     crop: int
     grain_px: int
     batches: int
-    ratios: tuple[tuple[str, str, float | None], ...]
+    targets: dict[str, float]
 
 
+DECODING = "first epoch / decoding"
+PACKED = "packed / first epoch"
+KERAS_CV = "first epoch / keras-cv"
+KERAS_CV_CACHED = "later epochs / keras-cv cached"
 SIZES = (
-    Files(
-        "CamVid",
-        360,
-        480,
-        360,
-        2,
-        16,
-        (
-            ("first epoch", "decoding", 0.6),
-            ("packed", "first epoch", None),
-            ("first epoch", "keras-cv", None),
-            ("later epochs", "keras-cv cached", 2.0),
-        ),
-    ),
-    Files(
-        "Cityscapes",
-        1024,
-        2048,
-        720,
-        4,
-        3,
-        (
-            ("first epoch", "decoding", 0.6),
-            ("packed", "first epoch", None),
-            ("first epoch", "keras-cv", 2.0),
-        ),
-    ),
+    Files("CamVid", 360, 480, 360, 2, 12, {DECODING: 0.6, KERAS_CV_CACHED: 2.0}),
+    Files("Cityscapes", 1024, 2048, 720, 4, 3, {DECODING: 0.6, KERAS_CV: 2.0}),
 )
 
 
@@ -160,27 +142,27 @@ def drawn_files(config: Config, count: int) -> list[tuple[str, str, str]]:
     return found
 
 
-def decoding(examples: list[tuple[str, str, str]]) -> float:
+def decoding(examples: list[tuple[str, str, str]], clock) -> float:
     def decode(example) -> None:
         key, partner, label = example
         for image in {key, partner}:  # one where the offset is 0
             cv2.imdecode(np.fromfile(image, np.uint8), cv2.IMREAD_COLOR)
         cv2.imdecode(np.fromfile(label, np.uint8), cv2.IMREAD_UNCHANGED)
 
-    started = time.perf_counter()
+    started = clock()
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(decode, examples):
             pass
-    return len(examples) / (time.perf_counter() - started)
+    return len(examples) / (clock() - started)
 
 
-def rate(dataset: tf.data.Dataset, count: int) -> float:
+def rate(dataset: tf.data.Dataset, count: int, clock) -> float:
     iterator = iter(dataset)
     next(iterator)  # the readers are at work from here on
-    started = time.perf_counter()
+    started = clock()
     for _ in range(count):
         next(iterator)
-    return PAIRS * count / (time.perf_counter() - started)
+    return PAIRS * count / (clock() - started)
 
 
 def keras_cv_batches(examples: list[tuple[str, str, str]], crop: int, cached: bool) -> tf.data.Dataset:
@@ -208,13 +190,14 @@ def keras_cv_batches(examples: list[tuple[str, str, str]], crop: int, cached: bo
     return pairs.map(pair, num_parallel_calls=THREADS).batch(PAIRS).prefetch(2)
 
 
-def variants(files: Files, root: Path) -> dict:
+def variants(files: Files, root: Path, clock) -> dict:
     """Name -> function of no arguments."""
     plain, packed = settings(files, "camvid", root), settings(files, "packed", root / "packed")
     pack(plain.data, root / "packed", ("train",), shard_bytes=256_000_000)
     split = load_split(plain.data, "train")
+    batches.KEPT_BYTES = 10**9
     later = training_batches(split, plain)
-    rate(later, 1)  # an epoch, from which it keeps the key frames; what follows keeps none
+    rate(later, 1, clock)  # an epoch, from which it keeps the key frames; what follows keeps none
     batches.KEPT_BYTES = 0
     first, same = training_batches(split, plain), training_batches(load_split(packed.data, "train"), packed)
     for a, b, c in zip(first.take(2), same.take(2), later.take(2), strict=True):
@@ -223,50 +206,47 @@ def variants(files: Files, root: Path) -> dict:
             np.testing.assert_array_equal(a[name], c[name])
     examples = drawn_files(plain, PAIRS * (files.batches + 1))[PAIRS:]
     theirs, cached = (keras_cv_batches(examples, files.crop, cached) for cached in (False, True))
-    runs = {
-        "decoding": lambda: decoding(examples),
-        "first epoch": lambda: rate(first, files.batches),
-        "packed": lambda: rate(same, files.batches),
-        "later epochs": lambda: rate(later, files.batches),
-        "keras-cv": lambda: rate(theirs, max(1, files.batches // 4)),
-        "keras-cv cached": lambda: rate(cached, max(1, files.batches // 4)),
+    return {
+        "decoding": lambda: decoding(examples, clock),
+        "first epoch": lambda: rate(first, files.batches, clock),
+        "packed": lambda: rate(same, files.batches, clock),
+        "later epochs": lambda: rate(later, files.batches, clock),
+        "keras-cv": lambda: rate(theirs, files.batches, clock),
+        "keras-cv cached": lambda: rate(cached, files.batches, clock),
     }
-    return {name: run for name, run in runs.items() if any(name in ratio for ratio in files.ratios)}
 
 
 # --- The table ---
 
 
-def measure(files: Files) -> list[dict]:
-    """Prints the rows of one size. Returns: its ratios, with the least and the largest of the rounds."""
+def measure(files: Files, clock) -> dict[str, np.ndarray]:
+    """Examples per second of every variant in every round."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_files(files, root)
         size = [np.mean([path.stat().st_size for path in root.glob(p)]) for p in ("?.png", "*_label.png")]
         kilobytes = f"{size[0] / 1e3:.0f} kB, label maps {size[1] / 1e3:.0f} kB"
         print(f"{files.name}: {files.height}x{files.width} px, {kilobytes}")
-        runs = variants(files, root)
+        runs = variants(files, root, clock)
         rates = {name: [] for name in runs}
         with Progress(files.name) as progress:
             for done in range(1, ROUNDS + 1):
                 for name, run in runs.items():
                     rates[name].append(run())
                 progress(done, ROUNDS)
-    rows = []
-    for name, other, least in files.ratios:
-        ratios = np.divide(rates[name], rates[other])
-        row = {
-            "name": f"{files.name}: {name} / {other}",
-            "ratio": float(np.median(ratios)),
-            "low": float(ratios.min()),
-            "high": float(ratios.max()),
-            "target": least,
-        }
-        speeds = f"{np.median(rates[name]):.1f} | {np.median(rates[other]):.1f}"
-        spread = f"{row['low']:.2f}–{row['high']:.2f}"
-        print(f"| {row['name']} | {speeds} | {row['ratio']:.2f} | {spread} | {least or ''} |")
-        rows.append(row)
-    return rows
+    return {name: np.array(values) for name, values in rates.items()}
+
+
+def rows(files: Files, rates: dict[str, np.ndarray]) -> list[dict]:
+    """The compared ratios: median, least and largest of the rounds, and target."""
+    found = []
+    for compared in (DECODING, PACKED, KERAS_CV, KERAS_CV_CACHED):
+        name, other = compared.split(" / ")
+        ratios = rates[name] / rates[other]
+        row = {"name": f"{files.name}: {compared}", "ratio": float(np.median(ratios))}
+        row |= {"low": float(ratios.min()), "high": float(ratios.max())}
+        found.append(row | {"target": files.targets.get(compared)})
+    return found
 
 
 def main() -> None:
@@ -274,12 +254,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there")
+    parser.add_argument("--cpu_time", action="store_true", help="examples per CPU second of this process")
     options = parser.parse_args()
+    clock = time.process_time if options.cpu_time else time.perf_counter
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    rows = [row for files in SIZES for row in measure(files)]
+    table = ["| ratio of speeds | median | min–max | target |", "| --- | --- | --- | --- |"]
+    found = []
+    for files in SIZES:
+        rates = measure(files, clock)
+        print("; ".join(f"{name} {np.median(values):.1f}" for name, values in rates.items()), "examples/s")
+        found += rows(files, rates)
+    for row in found:
+        spread = f"{row['low']:.2f}–{row['high']:.2f}"
+        table.append(f"| {row['name']} | {row['ratio']:.2f} | {spread} | {row['target'] or ''} |")
+    print("\n".join(table))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,16 +7,9 @@ from dataclasses import fields
 from absl.flags import FLAGS, FlagValues
 
 from flags import data, model, partner_labels, runtime, taf, training
-from taf_keras.config import Config
+from taf_keras.config import Config, flag_name
 
 CONFIG_MODULES = (data, model, taf, partner_labels, training, runtime)
-
-# A flag has the name of its config field, but where that says too little on a command line.
-_FLAG_NAMES = {
-    "taf.weight": "taf_weight",
-    "taf.relative": "relative_change_rates",
-    "partner_labels.weight": "partner_label_weight",
-}
 
 
 def config_from_flags(flag_values: FlagValues = FLAGS) -> Config:
@@ -30,8 +23,3 @@ def config_from_flags(flag_values: FlagValues = FLAGS) -> Config:
         values = {name: flag_values[flag_name(group.name, name)].value for name in names}
         groups[group.name] = group.default_factory(**values)
     return Config(**groups)
-
-
-def flag_name(group: str, field: str) -> str:
-    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
-    return _FLAG_NAMES.get(f"{group}.{field}", field)

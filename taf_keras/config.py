@@ -39,7 +39,18 @@ PAPER_CHANGE_RATES = {
 # Ours, for the synthetic clips. With the paper's c_5, δ of DeepLabV3+'s 1×1 branch trebled in training
 # (0.005 to 0.017): what the slow branches gave up moved there. A c_5 of 1e-3 keeps it near where it was.
 CHANGE_RATES = PAPER_CHANGE_RATES | {"deeplabv3plus": (1e-6, 1e-6, 1e-5, 1e-4, 1e-3)}
+# A flag has the name of its field, but where that says too little on a command line.
+_FLAG_NAMES = {
+    "taf.weight": "taf_weight",
+    "taf.relative": "relative_change_rates",
+    "partner_labels.weight": "partner_label_weight",
+}
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
+
+
+def flag_name(group: str, field: str) -> str:
+    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
+    return _FLAG_NAMES.get(f"{group}.{field}", field)
 
 
 def require(condition: bool, message: str) -> None:

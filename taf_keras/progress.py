@@ -54,6 +54,8 @@ class Progress:
         bar = "█" * filled + "░" * (_BAR - filled)
         if self.done >= self.total:
             times = f"took {clock(seconds)}"
+        elif not self.done:
+            times = clock(seconds)  # there is nothing yet to estimate from
         else:
             rate = seconds / max(1, self.done - self.first)
             times = f"{clock(seconds)}, ETA {clock(rate * (self.total - self.done))}"

@@ -95,15 +95,16 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
 
 def _state(runs: Sequence[Run], running, failed: Sequence[Run]) -> tuple[int, int, str]:
     """Epochs done, epochs in all, and a text: there is an estimate long before the first run has ended."""
-    done = total = 0
+    done = total = ended = 0
     for run in runs:
         if run not in failed:
             epochs = run.config.training.epochs
             total += epochs
             # Evaluation and export come after the last epoch: it counts with them.
             done += min(run.epochs_done, epochs - 1) if run in running else run.epochs_done
+            ended += run.ended and run not in running
     trouble = f", {len(failed)} failed" if failed else ""
-    return done, total, f"{sum(run.ended for run in runs)} of {len(runs)} runs{trouble}"
+    return done, total, f"{ended} of {len(runs)} runs{trouble}"
 
 
 def _stop(processes: Iterable[subprocess.Popen]) -> None:

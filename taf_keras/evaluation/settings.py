@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from taf_keras.config import Config
+from taf_keras.config import Config, flag_name
 
-# Flags whose names are not those of their fields, as in flags/__init__.py.
-_FLAG_NAMES = {
-    "taf.weight": "taf_weight",
-    "taf.relative": "relative_change_rates",
-    "partner_labels.weight": "partner_label_weight",
-}
 _SIZES = ("image_size", "crop_size")
 
 
@@ -23,7 +17,7 @@ def settings(config: Config) -> dict[str, str]:
         if group.name == "runtime":
             continue
         for field in fields(group.default_factory):
-            name = _FLAG_NAMES.get(f"{group.name}.{field.name}", field.name)
+            name = flag_name(group.name, field.name)
             if name != "seed":
                 values[name] = _text(name, getattr(getattr(config, group.name), field.name))
     return values
