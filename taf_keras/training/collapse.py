@@ -11,7 +11,7 @@ from taf_keras.clips.decode import read_image
 from taf_keras.evaluation.studies.branches import BranchedNetwork
 
 FRAMES = 8  # key frames of the validation split on which branches are watched
-LEAST_CHANGE = 0.001  # share of the pixels
+LEAST_CHANGE = 0.0002  # share of the pixels
 
 
 class WatchBranches(keras.callbacks.Callback):
