@@ -52,7 +52,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "temporal_context",
         DataConfig.temporal_context,
         "n_h: a partner lies at most so many frames of the source video from its key frame, 0 or more "
-        "(Section 2.2). The paper: 15 (Section 4.3).",
+        "(Section 2.2). With --dataset=synthetic more than 15 makes longer clips, of other scenes. "
+        "The paper: 15 (Section 4.3).",
     )
     flag.number(
         "min_scale",

@@ -109,10 +109,16 @@ def _announce(config: Config, splits: dict[str, Split], session) -> None:
     print(f"data    {config.data.dataset}: {counts} clips")
     parameters = session.network.count_params()
     print(f"model   {config.model.model} on {config.model.backbone}, {parameters:,} parameters")
-    if config.uses_partners:
+    if config.taf.method in ("taf", "slow"):
         pairs = zip(config.model.branches, config.change_rates, strict=True)
         rates = ", ".join(f"{branch} {rate:g}" for branch, rate in pairs)
         print(f"method  {config.taf.method}, λ = {config.taf.weight:g}, change rates {rates}")
+    elif config.taf.method == "propagate":
+        tolerance_px = config.partner_labels.flow_tolerance_px
+        print(f"method  propagate, labels by optical flow that returns to within {tolerance_px:g} px")
+    elif config.taf.method == "pseudo":
+        labels = config.partner_labels
+        print(f"method  pseudo, labels of {labels.teacher} where it is {labels.confidence:.0%} sure")
     else:
         print("method  baseline, key frames only")
     devices = f" on {session.replicas} replicas" if session.replicas > 1 else ""
