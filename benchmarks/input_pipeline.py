@@ -29,7 +29,7 @@ import shutil
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -43,7 +43,6 @@ from PIL import Image
 from taf_keras.clips.load import load_split
 from taf_keras.clips.pack import pack
 from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
-from taf_keras.pipeline import batches
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.pipeline.pairing import draw, locate
 from taf_keras.progress import Progress
@@ -127,7 +126,7 @@ def settings(files: Files, dataset: str, folder: Path) -> Config:
         dataset, str(folder), crop_size=crop, temporal_context=CONTEXT, min_scale=0.5, max_scale=2.0
     )
     training = TrainingConfig(epochs=1000, batch_size=2 * PAIRS)
-    return Config(data, training=training, runtime=RuntimeConfig(reader_threads=THREADS))
+    return Config(data, training=training, runtime=RuntimeConfig(reader_threads=THREADS, kept_mb=0))
 
 
 def drawn_files(config: Config, count: int) -> list[tuple[str, str, str]]:
@@ -195,10 +194,8 @@ def variants(files: Files, root: Path, clock) -> dict:
     plain, packed = settings(files, "camvid", root), settings(files, "packed", root / "packed")
     pack(plain.data, root / "packed", ("train",), shard_bytes=256_000_000)
     split = load_split(plain.data, "train")
-    batches.KEPT_BYTES = 10**9
-    later = training_batches(split, plain)
+    later = training_batches(split, replace(plain, runtime=replace(plain.runtime, kept_mb=1000)))
     rate(later, 1, clock)  # an epoch, from which it keeps the key frames; what follows keeps none
-    batches.KEPT_BYTES = 0
     first, same = training_batches(split, plain), training_batches(load_split(packed.data, "train"), packed)
     for a, b, c in zip(first.take(2), same.take(2), later.take(2), strict=True):
         for name in a:

@@ -30,6 +30,12 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         RuntimeConfig.reader_threads,
         "Threads that read and augment examples, 1 or more. Default: ours.",
     )
+    flag.number(
+        "kept_mb",
+        RuntimeConfig.kept_mb,
+        "Memory, in MB, for key frames and label maps that stay decoded from epoch to epoch, 0 or more. "
+        "CamVid at full size takes 254. Default: ours.",
+    )
     flag.integer(
         "log_every",
         RuntimeConfig.log_every,

@@ -18,10 +18,6 @@ from taf_keras.pipeline.propagate import propagate_label
 # OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.
 cv2.setNumThreads(0)
 
-# Key frames and their label maps come again in every epoch, and decoding them is half of the work. So those
-# that fit into this stay decoded: all of CamVid's (254 MB), one in fifty of Cityscapes'.
-KEPT_BYTES = 512_000_000
-
 
 class TrainingExamples:
     """The training set as a function of the position in the whole training's sequence.
@@ -42,7 +38,10 @@ class TrainingExamples:
         self.clips = split.clips
         self.config = config
         self.classes = split.classes
+        # Key frames and their label maps come again in every epoch, and decoding them is half of the work.
+        # So those that fit stay decoded.
         self.kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.kept_bytes = 1e6 * config.runtime.kept_mb
         if config.data.partner == "other_clip" and len(self.clips) < 2:
             raise UserError("--partner=other_clip: needs two clips or more")
         batch = config.key_frames_per_step
@@ -97,7 +96,7 @@ class TrainingExamples:
             return self.kept[example]
         frame, size = self.clips[example].key_frame, self.config.data.image_size
         image, label = read_image(frame.image, size), read_label(frame.label, self.classes, size)
-        if (len(self.kept) + 1) * (image.nbytes + label.nbytes) <= KEPT_BYTES:  # all have one size
+        if (len(self.kept) + 1) * (image.nbytes + label.nbytes) <= self.kept_bytes:  # all have one size
             self.kept[example] = image, label
         return image, label
 

@@ -1,6 +1,7 @@
 """Batches of clips whose pixels tell what they are: red the clip, green 100 + the offset, blue the column."""
 
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -148,17 +149,19 @@ def test_the_number_of_reader_threads_changes_nothing(monkeypatch):
     assert_equal_batches(one, three)
 
 
+def keeping(config: Config, size: int) -> Config:
+    return replace(config, runtime=replace(config.runtime, kept_mb=size / 1e6))
+
+
 @pytest.mark.parametrize("fit", [0, 2, 5])
 def test_key_frames_that_fit_are_decoded_once(fit, monkeypatch):
     """Of 5 clips in 3 epochs; the others, and all partners, whenever they are used. Pixels do not change."""
     split, config = tiny_split(5), tiny_config("taf", batch_size=10, epochs=3, **RANDOM)
-    monkeypatch.setattr(batches, "KEPT_BYTES", 0)
-    expected = read(training_batches(split, config))
+    expected = read(training_batches(split, keeping(config, 0)))
     frames, labels = [], []
     monkeypatch.setattr(batches, "read_image", lambda s, size: frames.append(s) or read_image(s, size))
     monkeypatch.setattr(batches, "read_label", lambda s, *rest: labels.append(s) or read_label(s, *rest))
-    monkeypatch.setattr(batches, "KEPT_BYTES", fit * HEIGHT * WIDTH * 4 + 1)
-    examples = TrainingExamples(split, config)
+    examples = TrainingExamples(split, keeping(config, fit * HEIGHT * WIDTH * 4 + 1))
     found = [examples(position) for position in range(15)]
     for i, example in enumerate(found):
         for name, x in example.items():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from taf_keras.clips import camvid
 from taf_keras.clips.load import class_table
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
@@ -65,7 +66,7 @@ def test_training_with_taf_leaves_no_trace_in_the_export(finished_run, tmp_path)
 
 @pytest.mark.parametrize("model", BRANCHES)
 def test_both_models_export(model, tmp_path):
-    classes = class_table(type("Data", (), {"dataset": "camvid"}))
+    classes = camvid.CLASSES
     network = build_model(
         ModelConfig(model=model, backbone="mobilenetv2", backbone_width=0.35, head_channels=8), len(classes)
     )
