@@ -19,16 +19,26 @@ def series_style(index: int) -> dict:
 
 def new_chart(title: str, xlabel: str, ylabel: str, size_inches=(6.4, 4.2)):
     """An empty chart: (figure, axes) of matplotlib. Labels hold the units."""
+    figure, axes = new_figure(figsize=size_inches)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    style_axes(axes)
+    return figure, axes
+
+
+def new_figure(*args, **kwargs):
+    """(figure, axes) of matplotlib's `subplots`, with these arguments; it is for files alone."""
     import matplotlib
 
-    matplotlib.use("Agg")  # files only: no display is needed
+    matplotlib.use("Agg")  # no display is needed
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=size_inches, layout="constrained")
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return plt.subplots(*args, layout="constrained", **kwargs)
+
+
+def style_axes(axes) -> None:
+    """The grid and the open frame that all charts have."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def save_chart(figure, path: Path, tensorboard: Path | None = None) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from taf_keras.evaluation.charts import COLOURS, series_style
+from taf_keras.evaluation.charts import COLOURS, new_figure, series_style, style_axes
 
 _LINES = ("-", "--", ":")
 
@@ -20,22 +20,14 @@ def new_panels(
     one_scale: bool = True,
 ):
     """A figure with one chart per title, row by row: (figure, [axes, …]) of matplotlib."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # files only: no display is needed
-    import matplotlib.pyplot as plt
-
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
     size = (max(6.4, columns * panel_inches[0]), rows * panel_inches[1] + 0.6)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=size, sharey=one_scale, squeeze=False, layout="constrained"
-    )
+    figure, grid = new_figure(rows, columns, figsize=size, sharey=one_scale, squeeze=False)
     panels = list(grid.flat)
     for axes, title in zip(panels, titles, strict=False):
         axes.set(title=title, xlabel=xlabel)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
     for axes in panels[len(titles) :]:
         axes.remove()
     for row in grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from taf_keras.evaluation.charts import new_figure
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
 from taf_keras.evaluation.pictures import colourise
@@ -57,10 +58,6 @@ def draw(table: pd.DataFrame, footage: Footage):
         table: tables of `measure`, with the columns `model` and `seed` before them.
     Returns: a matplotlib figure.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")  # files only: no display is needed
-    import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
 
     classes = footage.split.classes
@@ -72,7 +69,7 @@ def draw(table: pd.DataFrame, footage: Footage):
     rows, columns = len(clips) * len(models), 2 + len(footage.intervals)
     cell = (_CELL_INCHES, _CELL_INCHES * height / width)
     size = (columns * cell[0] + 1, rows * (cell[1] + 0.1) + 1.2)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, grid = new_figure(rows, columns, figsize=size, squeeze=False)
 
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
