@@ -21,6 +21,16 @@ def colourise(label: np.ndarray, classes: ClassTable) -> np.ndarray:
     return palette[label]
 
 
+def class_legend(classes: ClassTable) -> list:
+    """One patch of matplotlib for each class, in its colour, as the handles of a legend."""
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(color=np.array(colour) / 255, label=name)
+        for name, colour in zip(classes.names, classes.colours, strict=True)
+    ]
+
+
 def panel(image: np.ndarray, label: np.ndarray, prediction: np.ndarray, classes: ClassTable) -> np.ndarray:
     """Image, truth and prediction beside each other, uint8 RGB."""
     parts = [image, colourise(label, classes), colourise(prediction.astype(np.uint8), classes)]
@@ -45,7 +55,6 @@ def write_pictures(
         matrices: confusion matrices of the frames, (frames, classes, classes).
     """
     import matplotlib.pyplot as plt
-    from matplotlib.patches import Patch
 
     totals = matrices.sum(axis=(1, 2))
     accuracy = np.trace(matrices, axis1=1, axis2=2) / np.maximum(totals, 1)
@@ -56,10 +65,7 @@ def write_pictures(
         "median": order[middle : middle + count],
         "worst": order[::-1][:count],
     }
-    legend = [
-        Patch(color=np.array(colour) / 255, label=name)
-        for name, colour in zip(split.classes.names, split.classes.colours, strict=True)
-    ]
+    legend = class_legend(split.classes)
     written = []
     for name, indices in chosen.items():
         if not indices:

@@ -8,7 +8,7 @@ import pandas as pd
 from taf_keras.evaluation.charts import new_figure
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
-from taf_keras.evaluation.pictures import colourise
+from taf_keras.evaluation.pictures import class_legend, colourise
 from taf_keras.evaluation.studies.branches import BranchedNetwork
 from taf_keras.evaluation.studies.footage import Footage
 
@@ -58,8 +58,6 @@ def draw(table: pd.DataFrame, footage: Footage):
         table: tables of `measure`, with the columns `model` and `seed` before them.
     Returns: a matplotlib figure.
     """
-    from matplotlib.patches import Patch
-
     classes = footage.split.classes
     table = table.drop_duplicates(["model", "clip", "interval_frames"])
     models = list(table.model.drop_duplicates())
@@ -91,10 +89,7 @@ def draw(table: pd.DataFrame, footage: Footage):
                     axes.set_xlabel(f"{row.pixel_accuracy:.1%}", fontsize=8, labelpad=2)
             cells[0].set_ylabel(model.replace("/", "/\n"), fontsize=8)
     figure.legend(
-        handles=[
-            Patch(color=np.array(colour) / 255, label=name)
-            for name, colour in zip(classes.names, classes.colours, strict=True)
-        ],
+        handles=class_legend(classes),
         loc="outside lower center",
         ncols=-(-len(classes) // -(-len(classes) // _LEGEND_COLUMNS)),
         frameon=False,
