@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
-from taf_keras.models.layers import BatchNormalization
+from taf_keras.models.batch_norm import BatchNormalization
 
 # Pyramid level -> layer. Level Pn has a stride of 2^n, but for the stages that are dilated instead.
 _RESNET50_TAPS = {

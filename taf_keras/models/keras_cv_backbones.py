@@ -13,7 +13,7 @@ from keras import layers
 
 from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
 from taf_keras.errors import UserError, first_line
-from taf_keras.models.layers import BatchNormalization
+from taf_keras.models.batch_norm import BatchNormalization
 
 LEVELS = ("P2", "P3", "P4", "P5")
 _BLOCKS = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 import keras
 import tensorflow as tf
 from keras import layers, ops
+
+from taf_keras.models.batch_norm import batch_norm
 
 
 @keras.saving.register_keras_serializable("taf_keras")
@@ -31,47 +30,6 @@ def resize(features, size):
     """(batch, h, w, channels) -> (batch, *size, channels), bilinear, pixel centres aligned."""
     # keras.ops.image.resize refuses sizes that are known only when the graph runs, as in the export.
     return ops.cast(tf.image.resize(features, size, method="bilinear"), features.dtype)
-
-
-_statistics_share = ContextVar("statistics_share", default=1)
-
-
-@contextmanager
-def statistics_of_first(share: int):
-    """Inside, batch norm in training takes its statistics from the first 1/`share` of its batch.
-
-    The whole batch is normalised with them. Keras hands `training` to the layers of a functional model
-    and nothing else, hence a context.
-    """
-    token = _statistics_share.set(share)
-    try:
-        yield
-    finally:
-        _statistics_share.reset(token)
-
-
-@keras.saving.register_keras_serializable("taf_keras")
-class BatchNormalization(layers.BatchNormalization):
-    """Batch norm over the global batch of all replicas, or over the part that `statistics_of_first` says."""
-
-    def call(self, inputs, training=None, mask=None):
-        share = _statistics_share.get()
-        if not training or share == 1:
-            return super().call(inputs, training=training, mask=mask)
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        axes = list(range(len(x.shape) - 1))
-        first = x[: ops.shape(x)[0] // share]
-        mean, variance = ops.moments(first, axes, synchronized=self.synchronized)
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
-        x = ops.batch_normalization(
-            x, mean, variance, axis=-1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
-        )
-        return ops.cast(x, self.compute_dtype)
-
-
-def batch_norm(momentum: float, name: str):
-    return BatchNormalization(momentum=momentum, epsilon=1e-5, synchronized=True, name=name)
 
 
 class ConvBlocks:

@@ -29,10 +29,8 @@ def cross_entropy(logits, labels):
     """
     logits, labels = ops.cast(logits, "float32"), ops.cast(labels, "int32")
     counts = labels != VOID
-    log_probabilities = ops.log_softmax(logits, axis=-1)
-    ids = ops.where(counts, labels, 0)
-    picked = ops.take_along_axis(log_probabilities, ids[..., None], axis=-1)[..., 0]
-    return masked_mean(-picked, counts)
+    per_pixel = ops.sparse_categorical_crossentropy(ops.where(counts, labels, 0), logits, from_logits=True)
+    return masked_mean(per_pixel, counts)
 
 
 def difference(logits_a, logits_b, valid, kind: str = "l1", on: str = "probabilities"):

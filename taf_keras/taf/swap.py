@@ -31,5 +31,5 @@ def swap_branches(terms: Mapping, branches: Sequence[str], drawn, source=None) -
 
 
 def _exchange_halves(x):
-    half = ops.shape(x)[0] // 2
-    return ops.concatenate([x[half:], x[:half]], axis=0)
+    first, second = ops.split(x, 2, axis=0)
+    return ops.concatenate([second, first], axis=0)

@@ -10,7 +10,8 @@ from keras import ops
 
 from taf_keras.clips.clip import VOID
 from taf_keras.config import Config
-from taf_keras.models.layers import resize, statistics_of_first
+from taf_keras.models.batch_norm import statistics_of_first
+from taf_keras.models.layers import resize
 from taf_keras.taf import losses
 from taf_keras.taf.swap import swap_branches
 
@@ -110,14 +111,15 @@ class TAFTrainer(keras.Model):
         with statistics_of_first((4 if self.swaps else 2) if pairs and key_only else 1):
             logits = resize(head(terms, training=training), ops.shape(frames)[1:3])
 
-        key_frames = ops.shape(batch["image"])[0]
-        values = {"cross_entropy": losses.cross_entropy(logits[:key_frames], batch["label"])}
+        # The batch's parts: key frames, their partners, and both swapped, as far as there are such.
+        parts = ops.split(logits, 4 if self.swaps else 2 if pairs else 1, axis=0)
+        values = {"cross_entropy": losses.cross_entropy(parts[0], batch["label"])}
         if self.swaps:
             original, swapped = ops.split(logits, 2, axis=0)
             values |= self._taf_terms(batch, original, swapped, drawn)
         if self.config.labels_partners:
             label = batch["partner_label"] if self.teacher is None else self._pseudo_labels(batch)
-            values["partner_cross_entropy"] = losses.cross_entropy(logits[key_frames:], label)
+            values["partner_cross_entropy"] = losses.cross_entropy(parts[1], label)
         return values
 
     def _pseudo_labels(self, batch):

@@ -12,8 +12,8 @@ from taf_examples import in_float64, random_batch, tiny_config
 from taf_keras.clips.clip import VOID
 from taf_keras.config import BRANCHES, PartnerLabelConfig
 from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.models.batch_norm import statistics_of_first
 from taf_keras.models.build import build_model
-from taf_keras.models.layers import statistics_of_first
 from taf_keras.taf import losses
 from taf_keras.taf.trainer import BranchStatistics, TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD

@@ -1,0 +1,101 @@
+"""Batch norm whose statistics may come from a part of the batch, with the gradient written out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+_statistics_share = ContextVar("statistics_share", default=1)
+
+
+@contextmanager
+def statistics_of_first(share: int):
+    """Inside, batch norm in training takes its statistics from the first 1/`share` of its batch.
+
+    The whole batch is normalised with them. Keras hands `training` to the layers of a functional model
+    and nothing else, hence a context.
+    """
+    token = _statistics_share.set(share)
+    try:
+        yield
+    finally:
+        _statistics_share.reset(token)
+
+
+@keras.saving.register_keras_serializable("taf_keras")
+class BatchNormalization(layers.BatchNormalization):
+    """Batch norm over the last axis; its statistics are those of the part that `statistics_of_first` says.
+
+    With `synchronized`, of that part of every replica's batch. Inference is Keras' own.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable):
+            return super().call(inputs, training=False)
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        gamma = ops.cast(self.gamma if self.scale else ops.ones_like(self.moving_mean), x.dtype)
+        beta = ops.cast(self.beta if self.center else ops.zeros_like(self.moving_mean), x.dtype)
+        y, mean, variance = _normalise(
+            x, gamma, beta, self.epsilon, _statistics_share.get(), self.synchronized
+        )
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
+        return ops.cast(y, self.compute_dtype)
+
+
+def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
+    """y = γ·(x − μ)/√(σ² + ε) + β with μ and σ² of the first 1/`share` of x. Returns y, μ, σ².
+
+    The gradient is written out because automatic differentiation makes many more passes over the
+    features: through the squares, the means, and a slice of the batch whose gradient is padded with zeros.
+    No gradient flows through the returned μ and σ².
+    """
+    axes = list(range(len(x.shape) - 1))
+
+    context = tf.distribute.get_replica_context() if synchronized else None
+    replicas = context is not None and context.num_replicas_in_sync > 1
+
+    def sum_over_replicas(*values):  # in one message
+        return tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack(values)))
+
+    @tf.custom_gradient
+    def normalise(x, gamma, beta):
+        head = tf.shape(x)[0] // share
+        first = x[:head]
+        count = tf.cast(tf.size(first) // tf.shape(x)[-1], x.dtype)
+        mean, variance = tf.nn.moments(first, axes)
+        if replicas:
+            count, total, squares = sum_over_replicas(
+                count * tf.ones_like(mean), count * mean, count * (variance + tf.square(mean))
+            )
+            mean = total / count
+            variance = tf.maximum(squares / count - tf.square(mean), 0)
+        inverse = tf.math.rsqrt(variance + epsilon)
+        scale = gamma * inverse
+
+        def gradient(dy, *_):
+            d_beta = tf.reduce_sum(dy, axes)
+            d_gamma = (tf.reduce_sum(dy * x, axes) - mean * d_beta) * inverse
+            # What reaches μ and σ² comes from the whole batch and goes to its first part alone:
+            # dx = scale·dy − scale/count·(Σdy + x̂·Σ(dy·x̂)), in the form dx = scale·dy + slope·x + shift.
+            all_beta, all_gamma = sum_over_replicas(d_beta, d_gamma) if replicas else (d_beta, d_gamma)
+            slope = -scale / count * inverse * all_gamma
+            shift = -scale / count * all_beta - slope * mean
+            if share == 1:
+                dx = dy * scale + (x * slope + shift)
+            else:
+                dx = dy * scale
+                dx = tf.concat([dx[:head] + (first * slope + shift), dx[head:]], axis=0)
+            return dx, d_gamma, d_beta
+
+        return (x * scale + (beta - mean * scale), mean, variance), gradient
+
+    return normalise(x, gamma, beta)
+
+
+def batch_norm(momentum: float, name: str):
+    return BatchNormalization(momentum=momentum, epsilon=1e-5, synchronized=True, name=name)

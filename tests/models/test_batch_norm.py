@@ -1,0 +1,76 @@
+"""The written-out gradient of batch norm against automatic differentiation of its definition."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from taf_keras.models.batch_norm import BatchNormalization, statistics_of_first
+
+CHANNELS = 5
+
+
+@pytest.fixture
+def layer():
+    layer = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype="float64")
+    layer.build((None, None, None, CHANNELS))
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.normal(size=CHANNELS) for _ in range(3)] + [rng.uniform(1, 2, CHANNELS)])
+    return layer
+
+
+def draw(*shape):
+    return tf.constant(np.random.default_rng(1).normal(3.0, 2.0, shape))
+
+
+def by_definition(x, gamma, beta, share):
+    first = x[: len(x) // share]
+    mean, variance = tf.reduce_mean(first, (0, 1, 2)), tf.math.reduce_variance(first, (0, 1, 2))
+    return gamma * (x - mean) / tf.sqrt(variance + 1e-3) + beta, mean, variance
+
+
+@pytest.mark.parametrize("share", [1, 2, 4])
+def test_equals_its_definition_and_automatic_differentiation(layer, share):
+    x, weights = draw(8, 3, 2, CHANNELS), draw(8, 3, 2, CHANNELS)
+    gamma, beta, old_mean, old_variance = map(tf.constant, layer.get_weights())
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        expected, mean, variance = by_definition(x, gamma, beta, share)
+        loss = tf.reduce_sum(weights * expected**2)
+    expected_gradients = tape.gradient(loss, [x, gamma, beta])
+    with tf.GradientTape() as tape, statistics_of_first(share):
+        tape.watch(x)
+        y = layer(x, training=True)
+        loss = tf.reduce_sum(weights * y**2)
+    gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+
+    np.testing.assert_allclose(y, expected, rtol=1e-10)
+    for actual, wanted in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(layer.moving_mean, 0.9 * old_mean + 0.1 * mean)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 * old_variance + 0.1 * variance)
+
+
+def test_one_pixel_features_have_no_variance(layer):
+    """As `image_pool` has for a single image: x̂ is 0, so that y is β and nothing flows back."""
+    x = draw(1, 1, 1, CHANNELS)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+    np.testing.assert_allclose(y[0, 0, 0], layer.beta)
+    np.testing.assert_allclose(tape.gradient(y, x), np.zeros(x.shape))
+
+
+def test_frozen_and_inference_use_the_moving_statistics(layer):
+    x = draw(4, 3, 2, CHANNELS)
+    expected = layer(x, training=False)
+    layer.trainable = False
+    with statistics_of_first(2):
+        np.testing.assert_array_equal(layer(x, training=True), expected)
+
+
+def test_large_means_do_not_cancel():
+    """Moments of values around 10 000 with variance 1, in float32; E[x²] − E[x]² would lose them."""
+    layer = BatchNormalization(momentum=0.0, synchronized=True)
+    x = np.random.default_rng(2).normal(1e4, 1.0, (16, 8, 8, 1)).astype(np.float32)
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_variance, x.astype(np.float64).var(), rtol=1e-3)
