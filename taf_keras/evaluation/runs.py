@@ -42,8 +42,9 @@ class Run:
 
     @property
     def arguments(self) -> list[str]:
-        """Of train.py; the last of two equal flags wins."""
-        return [*self.flags, f"--seed={self.seed}", f"--model_dir={self.folder.path}"]
+        """Of train.py; the last of two equal flags wins. `{seed}` in a flag is the run's seed."""
+        flags = [flag.replace("{seed}", str(self.seed)) for flag in self.flags]
+        return [*flags, f"--seed={self.seed}", f"--model_dir={self.folder.path}"]
 
     @property
     def log(self) -> Path:

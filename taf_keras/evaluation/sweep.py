@@ -5,7 +5,8 @@
     python -m taf_keras.evaluation.sweep --output_dir=runs/grid --vary taf_weight=1,3,6 --vary drift=0,1
     python -m taf_keras.evaluation.sweep --output_dir=runs/fig2 --study=change_rate -- --scene_seed=2
 
-An arm is NAME: FLAGS of train.py; flags behind `--` go to every arm, and an arm's own win over them.
+An arm is NAME: FLAGS of train.py; flags behind `--` go to every arm, and an arm's own win over them. {seed}
+in a flag is the run's seed: --arm "pseudo: --method=pseudo --teacher=runs/gain/baseline/seed-{seed}".
 --vary adds one arm for each value of a flag and, given again, for each combination with its values. --study
 is one of the paper's; they are described below.
 

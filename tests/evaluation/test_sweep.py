@@ -255,6 +255,11 @@ def test_an_arms_flags_win_over_common_ones(tmp_path):
     ]
 
 
+def test_a_flag_may_hold_the_seed(tmp_path):
+    (run,) = runs.plan([arms.Arm("a", ("--method=pseudo", "--teacher=b/seed-{seed}"))], [3], tmp_path)
+    assert run.arguments[:2] == ["--method=pseudo", "--teacher=b/seed-3"]
+
+
 def test_the_script_that_it_starts_exists():
     assert Path(runs.TRAIN[1]).is_file()
 
