@@ -29,7 +29,10 @@ VOID = "taf_keras.clips.clip"  # the id of pixels that do not count, which losse
 # Files that know tensors and names alone.
 KERAS_ALONE = ["taf_keras/models", "taf_keras/taf/swap.py", "taf_keras/taf/losses.py"]
 KERAS_ALONE += ["taf_keras/evaluation/confusion.py"]
-TENSORFLOW_ALLOWED = {"taf_keras/models/layers.py"}  # keras.ops cannot resize to a dynamic size
+TENSORFLOW_ALLOWED = {
+    "taf_keras/models/layers.py",  # keras.ops cannot resize to a dynamic size
+    "taf_keras/models/batch_norm.py",  # a gradient of its own, and sums over replicas
+}
 
 
 def python_files(*places: str) -> list[Path]:
