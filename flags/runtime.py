@@ -36,6 +36,13 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Memory, in MB, for key frames and label maps that stay decoded from epoch to epoch, 0 or more. "
         "CamVid at full size takes 254. Default: ours.",
     )
+    flag.boolean(
+        "deterministic",
+        RuntimeConfig.deterministic,
+        "On a GPU: only operations that give the same result each time, so that a run which is repeated, or "
+        "interrupted and resumed, ends with the same weights bit for bit; slower. On a CPU it is always so. "
+        "Default: ours.",
+    )
     flag.integer(
         "log_every",
         RuntimeConfig.log_every,

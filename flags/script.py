@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -10,17 +11,16 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from taf_keras.errors import UserError
+from taf_keras.errors import Interrupted, UserError
 
 BAD_INPUT = 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run(main: Callable[[], None], *modules: ModuleType) -> None:
     """Defines the flags of `modules`, parses the command line and calls `main`, which imports TensorFlow.
 
-    Bad input ends in one line `error: …` on stderr and exit code 2. Any other exception is a defect
-    and keeps its traceback.
+    Bad input ends in one line `error: …` on stderr and exit code 2. SIGTERM and Ctrl-C end in
+    one line and 143 or 130. Any other exception is a defect and keeps its traceback.
     """
     for module in modules:
         module.define()
@@ -52,12 +52,23 @@ def _parse(argv: list[str], modules: tuple[ModuleType, ...]) -> list[str]:
 
 def _call(main: Callable[[], None]) -> None:
     try:
+        signal.signal(signal.SIGTERM, _terminated)
         main()
     except UserError as error:
         _refuse(str(error))
+    except Interrupted as interrupted:
+        _end(interrupted)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end(Interrupted(signal.SIGINT))
+
+
+def _terminated(number, _frame) -> NoReturn:
+    raise Interrupted(number)
+
+
+def _end(interrupted: Interrupted) -> NoReturn:
+    print(interrupted, file=sys.stderr)
+    sys.exit(128 + interrupted.signal)  # as shells have it
 
 
 def _refuse(message: str) -> NoReturn:

@@ -322,6 +322,7 @@ class RuntimeConfig:
         reader_threads: threads that read and augment examples.
         kept_mb: memory for key frames and label maps that stay decoded from one epoch to the next, MB of
             10⁶ bytes. All of CamVid's take 254, all of Cityscapes' 25 000.
+        deterministic: a GPU uses operations that give the same result each time; a CPU always does.
         log_every: steps between two entries of TensorBoard's scalars.
         validations: number of validations (and checkpoints) during the training; 0 is none.
         export_formats: any of EXPORT_FORMATS, written beside the SavedModel.
@@ -332,6 +333,7 @@ class RuntimeConfig:
     replicas: int | None = None
     reader_threads: int = 2
     kept_mb: float = 512.0
+    deterministic: bool = False
     log_every: int = 10
     validations: int = 10
     export_formats: tuple[str, ...] = ()

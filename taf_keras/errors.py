@@ -23,6 +23,14 @@ class BadFileError(UserError):
         self.reason = reason
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the run. The scripts print the message and exit with 128 + `signal`."""
+
+    def __init__(self, signal: int, message: str = "interrupted"):
+        super().__init__(message)
+        self.signal = int(signal)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, or its type's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

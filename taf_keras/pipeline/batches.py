@@ -175,7 +175,11 @@ def _batched(positions, example, batch_size, reader_threads, drop_remainder) -> 
     types = [tf.as_dtype(value.dtype) for value in first.values()]
 
     def load(position):
-        arrays = tf.numpy_function(lambda p: list(example(int(p)).values()), [position], types)
+        # Not stateful, though it keeps what it has decoded: what comes out depends on the position alone.
+        # A stateful function would not run in parallel where TensorFlow's operations are deterministic.
+        arrays = tf.numpy_function(
+            lambda p: list(example(int(p)).values()), [position], types, stateful=False
+        )
         for array, value in zip(arrays, first.values(), strict=True):
             array.set_shape(value.shape)
         return dict(zip(first, arrays, strict=True))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import keras
+import numpy as np
 
 from taf_keras.errors import UserError, first_line
+from taf_keras.storage.atomic import replaced
 
+UNFINISHED = "unfinished.weights.h5"
 _KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
+# Behind the HDF5 data, which end where their header says. So a file never parts with its checksum.
+_CHECKSUM = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
+_CHECKSUM_BYTES = 73
+_EXTRA = "epoch_sums"  # a group beside those of Keras, which reads only what it knows
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -29,33 +38,95 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 
 def latest(folder: Path) -> tuple[int, Path] | None:
-    """Step and path of the newest checkpoint in `folder`; None where there is none."""
-    return max(checkpoints(folder).items(), default=None)
+    """Step and path of the newest checkpoint in `folder` that is not damaged; None where there is none.
+
+    Each newer one that is damaged is reported in a line. Raises: UserError where all are damaged.
+    """
+    found = checkpoints(folder)
+    for step, path in sorted(found.items(), reverse=True):
+        wrong = damage(path)
+        if not wrong:
+            return step, path
+        print(f"warning: {path}: damaged: {wrong}; the checkpoint before it is used", flush=True)
+    if found:
+        raise UserError(
+            f"{folder}: every checkpoint is damaged; delete this folder to train from the beginning"
+        )
+    return None
 
 
-def save(trainer: keras.Model, folder: Path, step: int) -> Path:
-    """Writes the state after `step` steps and deletes all but the last two.
+def save(trainer: keras.Model, folder: Path, step: int, sums: Mapping[str, np.ndarray]) -> Path:
+    """Writes the state after `step` steps, and deletes all but the last two up to it.
 
-    The file gets its name only when it is complete, so that a kill never leaves half a checkpoint.
+    The file gets its name only when it is complete and on the disk: neither a kill nor a power cut
+    leaves half a checkpoint. Checkpoints of later steps are deleted too: had they not been damaged,
+    the run would have gone on from them.
+
+    Args:
+        sums: name -> array, saved beside the state.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, step)
-    temporary = folder / "unfinished.weights.h5"
-    trainer.save_weights(temporary)
-    os.replace(temporary, path)
-    for old in list(checkpoints(folder).values())[:-_KEEP]:
-        old.unlink()
+    with replaced(path, folder / UNFINISHED) as temporary:
+        trainer.save_weights(temporary)
+        with h5py.File(temporary, "a") as file:
+            for name, array in sums.items():
+                file[f"{_EXTRA}/{name}"] = array
+        digest = _digest(temporary)
+        with temporary.open("ab") as file:
+            file.write(f"\nsha256 {digest}\n".encode())
+    known = checkpoints(folder)
+    kept = sorted(known.keys() - {other for other in known if other > step})[-_KEEP:]
+    for other in known.keys() - set(kept):
+        known[other].unlink()
     return path
 
 
-def load(trainer: keras.Model, path: Path) -> None:
+def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
     """Loads what `save` wrote.
 
+    Returns: the `sums` that were saved; none are in checkpoints of earlier versions.
     Raises: UserError naming a file that is missing, damaged, or of another model.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
+        if wrong := damage(path):
+            raise ValueError(wrong)
         trainer.load_weights(path)
+        with h5py.File(path) as file:
+            return {name: array[()] for name, array in file.get(_EXTRA, {}).items()}
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint's file; None for one that is whole.
+
+    Of files without a checksum, those of earlier versions, only the length is looked at.
+    """
+    size = path.stat().st_size
+    if not size:
+        return "the file is empty"
+    with path.open("rb") as file:
+        file.seek(max(0, size - _CHECKSUM_BYTES))
+        written = _CHECKSUM.fullmatch(file.read())
+    if written:
+        same = _digest(path, size - _CHECKSUM_BYTES) == written[1].decode()
+        return None if same else "its contents differ from its checksum"
+    try:
+        h5py.File(path).close()
+    except OSError as error:
+        return first_line(error)
+    return None
+
+
+def _digest(path: Path, size: int | None = None) -> str:
+    """SHA-256 of the first `size` bytes of a file; None is all of it."""
+    digest = hashlib.sha256()
+    left = path.stat().st_size if size is None else size
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
+import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 from taf_keras.config import Config
 from taf_keras.errors import UserError
+from taf_keras.storage.atomic import replaced, unfinished
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
+# Why a setting cannot change in the middle of a run, where that is not plain.
+_REASONS = {"training.epochs": ": --epochs sets the learning rate of every step, the earlier ones too"}
 
 
 class ModelDir:
@@ -43,22 +47,34 @@ class ModelDir:
                 )
         elif self.path.exists() and not self.path.is_dir():
             raise UserError(f"--model_dir={self.path}: is a file, not a folder")
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and set(self.path.iterdir()) - {unfinished(self.config)}:
             raise UserError(f"--model_dir={self.path}: is not empty and holds no config.json of a run")
 
     def claim(self, config: Config) -> None:
         """Makes the folder this run's by writing config.json, unless it is there already.
 
+        What a killed process left unfinished is deleted.
+
         Raises: UserError for a folder that cannot be written.
         """
-        if self.config.is_file():
-            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):  # a run that goes on finds out now, too
+                pass
+            self._delete_unfinished()
+            if self.config.is_file():
+                return
             versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
             write_json(self.config, config.to_dict() | {"versions": versions})
         except OSError as error:
             raise UserError(f"--model_dir={self.path}: cannot be written: {error.strerror}") from None
+
+    def _delete_unfinished(self) -> None:
+        for path in (self.config, self.history, self.metrics):
+            unfinished(path).unlink(missing_ok=True)
+        for path in self.checkpoints.glob("unfinished*"):
+            path.unlink()
+        shutil.rmtree(unfinished(self.export), ignore_errors=True)
 
     def read_config(self) -> Config:
         """The configuration of the run. Raises: UserError where there is none, or it is damaged."""
@@ -77,9 +93,8 @@ class ModelDir:
 
 def write_json(path: Path, values) -> None:
     """Writes strict JSON (NaN becomes null) atomically: the file is the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
-    os.replace(temporary, path)
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
 
 
 def _strict(value):
@@ -95,7 +110,7 @@ def _strict(value):
 def _differences(old: dict, new: dict) -> list[str]:
     """'group.setting=old, now new' for each setting that differs, `runtime` aside."""
     return [
-        f"{group}.{name}={old[group].get(name)}, now {value}"
+        f"{group}.{name}={old[group].get(name)}, now {value}{_REASONS.get(f'{group}.{name}', '')}"
         for group, settings in new.items()
         if group != "runtime"
         for name, value in settings.items()

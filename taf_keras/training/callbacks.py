@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 
@@ -16,6 +15,9 @@ from taf_keras.errors import UserError
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
+from taf_keras.storage.atomic import replaced
+from taf_keras.training.begun_epoch import epoch_sums
+from taf_keras.training.interruption import StopRequest
 
 
 class StepLogs(keras.callbacks.Callback):
@@ -52,14 +54,25 @@ class WriteHistory(keras.callbacks.Callback):
         self.path = path
         self.rows = []
         if first_epoch and path.is_file():
-            known = pd.read_csv(path)
+            known = pd.read_csv(path, float_precision="round_trip")  # the default may be off by the last bit
             self.rows = known[known.epoch < first_epoch].to_dict("records")
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch} | {name: float(value) for name, value in logs.items()})
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        pd.DataFrame(self.rows).to_csv(temporary, index=False)
-        os.replace(temporary, self.path)
+        with replaced(self.path) as temporary:
+            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+
+
+class WriteScalars(keras.callbacks.TensorBoard):
+    """Keras' own, but the points of a resumed run lie behind those of the run before."""
+
+    def __init__(self, folder: Path, every_steps: int, steps_per_epoch: int, first_step: int):
+        super().__init__(folder, update_freq=every_steps, write_graph=False)
+        self.steps_per_epoch, self.first_step = steps_per_epoch, first_step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._global_train_batch = max(epoch * self.steps_per_epoch, self.first_step)
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -98,17 +111,42 @@ class ShowProgress(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves the whole state every `every` epochs and after the last one."""
+    """Saves the whole state every `every` epochs, after the last one, and where a signal ends the run.
 
-    def __init__(self, folder: Path, every: int, epochs: int, steps_per_epoch: int):
+    A signal is obeyed at the end of a step; behind the last step of an epoch, at the end of its
+    validation. Goes last: what the others write of an epoch is written when its checkpoint is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        epochs: int,
+        steps_per_epoch: int,
+        first_step: int,
+        request: StopRequest,
+    ):
         super().__init__()
         self.folder, self.every, self.epochs = folder, every, epochs
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.first_step, self.request = steps_per_epoch, first_step, request
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begin = max(epoch * self.steps_per_epoch, self.first_step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.begin + batch + 1
+        if self.request.signal is not None and step % self.steps_per_epoch:
+            self._save(step)
 
     def on_epoch_end(self, epoch, logs=None):
         done = epoch + 1
-        if done % self.every == 0 or done == self.epochs:
-            checkpoint.save(self.model, self.folder, done * self.steps_per_epoch)
+        if done % self.every == 0 or done == self.epochs or self.request.signal is not None:
+            self._save(done * self.steps_per_epoch)
+
+    def _save(self, step: int) -> None:
+        whole_epoch = step % self.steps_per_epoch == 0
+        path = checkpoint.save(self.model, self.folder, step, {} if whole_epoch else epoch_sums(self.model))
+        self.request.obey(f"step {step} is saved in {path}")
 
 
 class WritePictures(keras.callbacks.Callback):

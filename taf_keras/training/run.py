@@ -12,6 +12,7 @@ from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config, check_crop_size, check_weights_file
 from taf_keras.errors import UserError
 from taf_keras.progress import clock
+from taf_keras.storage.atomic import writing
 from taf_keras.storage.model_dir import ModelDir, write_json
 
 
@@ -22,7 +23,8 @@ def train(config: Config) -> dict:
     interrupted goes on at its last checkpoint; one that has ended is not run again.
 
     Returns: the metrics of the evaluation split, as in metrics.json.
-    Raises: UserError for bad input, or a loss that is not finite.
+    Raises: UserError for bad input, a loss that is not finite, or a disk that cannot be written; Interrupted
+        when a signal has stopped the run.
     """
     started = time.monotonic()
 
@@ -60,11 +62,12 @@ def train(config: Config) -> dict:
 
     # 3. The work.
     _announce(config, splits, session)
-    outcome = session.train(splits, run)
-    metrics = session.finish(splits, run) | outcome
-    metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
-    metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-    write_json(run.metrics, metrics)
+    with writing(run.path):
+        outcome = session.train(splits, run)
+        metrics = session.finish(splits, run) | outcome
+        metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
+        metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
+        write_json(run.metrics, metrics)  # last: it says that the run has ended
     _last_screen(run, metrics)
     return metrics
 

@@ -24,6 +24,7 @@ from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.begun_epoch import GoOnWithEpoch
 from taf_keras.training.callbacks import (
     SaveCheckpoints,
     ShowProgress,
@@ -31,8 +32,10 @@ from taf_keras.training.callbacks import (
     StopAtNaN,
     WriteHistory,
     WritePictures,
+    WriteScalars,
 )
 from taf_keras.training.collapse import WatchBranches
+from taf_keras.training.interruption import stop_requests
 from taf_keras.training.optimizer import build_optimizer
 from taf_keras.training.strategy import build_strategy
 
@@ -51,6 +54,9 @@ class Session:
     def __init__(self, config: Config, classes):
         self.config, self.classes = config, classes
         check_formats(config.runtime.export_formats)
+        # Costs nothing on a CPU, and there repeats and resumes a run bit for bit.
+        if config.runtime.deterministic or not tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.enable_op_determinism()
         self.strategy = build_strategy(config)
         self.replicas = self.strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.training.seed)
@@ -76,10 +82,10 @@ class Session:
             )
             trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
             trainer.optimizer.build(self.network.trainable_variables)
-        first_step = _resume(trainer, run)
+        first_step, sums = _resume(trainer, run)
         began = time.monotonic()
         if first_step < steps:
-            _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch)
+            _fit(config, trainer, splits, run, first_step, sums, steps, steps_per_epoch)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
     def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
@@ -110,18 +116,24 @@ def _teacher(config: Config, classes) -> Callable:
     return lambda images: network(images, training=False)
 
 
-def _resume(trainer: TAFTrainer, run: ModelDir) -> int:
-    """Loads the newest checkpoint. Returns: the steps that are done."""
+def _resume(trainer: TAFTrainer, run: ModelDir) -> tuple[int, dict]:
+    """Loads the newest checkpoint. Returns: the steps that are done, and the sums of a begun epoch."""
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
-        return 0
+        return 0, {}
     step, path = newest
-    checkpoint.load(trainer, path)
+    sums = checkpoint.load(trainer, path)
     print(f"resuming at step {step} from {path}")
-    return step
+    return step, sums
 
 
-def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> None:
+def _stretches(first_step: int, steps: int, steps_per_epoch: int) -> list[tuple[int, int]]:
+    """The steps to be done as ranges: the rest of an epoch that has begun, and the whole epochs."""
+    whole = -(-first_step // steps_per_epoch) * steps_per_epoch
+    return [stretch for stretch in ((first_step, whole), (whole, steps)) if stretch[0] < stretch[1]]
+
+
+def _fit(config, trainer, splits, run, first_step, sums, steps, steps_per_epoch) -> None:
     runtime, size = config.runtime, config.data.image_size
     epochs = config.training.epochs
     every = max(1, epochs // runtime.validations) if runtime.validations else epochs
@@ -129,12 +141,12 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
     if runtime.validations and config.swaps:
         watchers = [WatchBranches(trainer.network, config.model.branches, splits["val"], size)]
     callbacks = [
+        GoOnWithEpoch(sums),
         StepLogs(config.training.batch_size),
         StopAtNaN(run.checkpoints, first_step),
         *watchers,
         WriteHistory(run.history, first_step // steps_per_epoch),
-        keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
-        SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
+        WriteScalars(run.tensorboard, runtime.log_every, steps_per_epoch, first_step),
     ]
     validation = {}
     if runtime.validations:
@@ -146,17 +158,22 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
         }
         predict = network_predictor(trainer.network)
         callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
-    with Progress("training") as progress, _readers_errors():
-        trainer.fit(
-            training_batches(splits["train"], config, first_step),
-            initial_epoch=first_step // steps_per_epoch,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[*callbacks, ShowProgress(progress, first_step, steps)],
-            **validation,
+    with Progress("training") as progress, _readers_errors(), stop_requests() as request:
+        callbacks.append(ShowProgress(progress, first_step, steps))
+        callbacks.append(
+            SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch, first_step, request)
         )
+        for first, end in _stretches(first_step, steps, steps_per_epoch):
+            trainer.fit(
+                training_batches(splits["train"], config, first, end),
+                initial_epoch=first // steps_per_epoch,
+                epochs=-(-end // steps_per_epoch),
+                steps_per_epoch=min(end - first, steps_per_epoch),
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+                **validation,
+            )
 
 
 @contextmanager

@@ -76,6 +76,7 @@ COMMAND_LINE = {
     "replicas": ("2", 2),
     "reader_threads": ("9", 9),
     "kept_mb": ("64", 64.0),
+    "deterministic": ("true", True),
     "log_every": ("8", 8),
     "validations": ("4", 4),
     "export_formats": ("litert", ("litert",)),
