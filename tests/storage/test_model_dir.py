@@ -1,5 +1,8 @@
+import errno
 import json
 import math
+import os
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -25,6 +28,47 @@ def test_only_the_same_settings_may_use_a_folder_again(tmp_path):
     run.check(replace(config, runtime=RuntimeConfig(log_every=3)))  # how it runs may differ
     with pytest.raises(UserError, match=r"training\.seed=0, now 1"):
         run.check(replace(config, training=replace(config.training, seed=1)))
+
+
+def test_more_epochs_are_refused_with_the_reason(tmp_path):
+    config = Config()
+    run = ModelDir(str(tmp_path / "run"))
+    run.claim(config)
+    longer = replace(config, training=replace(config.training, epochs=config.training.epochs + 1))
+    with pytest.raises(UserError, match=r"training\.epochs=300, now 301: --epochs sets the learning rate of"):
+        run.check(longer)
+
+
+def test_what_a_kill_left_unfinished_is_deleted(tmp_path):
+    """A kill before config.json has its name leaves a folder that is still free for the run."""
+    run = ModelDir(str(tmp_path))
+    (tmp_path / ".config.json.tmp").write_text("{")
+    run.check(Config())
+    run.claim(Config())
+    run.checkpoints.mkdir()
+    (run.checkpoints / "unfinished.weights.h5").write_text("")
+    (run.checkpoints / "step-00000004.weights.h5").write_text("")
+    (tmp_path / ".export.tmp" / "variables").mkdir(parents=True)
+    (tmp_path / ".history.csv.tmp").write_text("")
+    (tmp_path / ".metrics.json.tmp").write_text("")
+    run.claim(Config())
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"config.json", "checkpoints/step-00000004.weights.h5"}
+    assert not (tmp_path / ".export.tmp").exists()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, begun):
+    run = ModelDir(str(tmp_path / "run"))
+    if begun:
+        run.claim(Config())
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # permissions do not stop root
+    with pytest.raises(UserError, match="run: cannot be written: Read-only file system"):
+        run.claim(Config())
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
