@@ -13,6 +13,7 @@ from taf_keras.config import Config, check_crop_size, check_weights_file
 from taf_keras.errors import UserError
 from taf_keras.progress import clock
 from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.training.cluster import read_cluster
 
 
 def train(config: Config) -> dict:
@@ -21,12 +22,15 @@ def train(config: Config) -> dict:
     Everything that can be wrong with the input is looked at before the first step. A run that was
     interrupted goes on at its last checkpoint; one that has ended is not run again.
 
-    Returns: the metrics of the evaluation split, as in metrics.json.
+    Of several workers (TF_CONFIG) all call this with the same configuration, and the first alone writes.
+
+    Returns: the metrics of the evaluation split, as in metrics.json; {} on other workers than the first.
     Raises: UserError for bad input, or a loss that is not finite.
     """
     started = time.monotonic()
 
     # 1. What can be refused at once, without TensorFlow and without reading images.
+    cluster = read_cluster(config)
     run = ModelDir(config.runtime.model_dir)
     if config.measures_rates and run.config.is_file():
         config = _rates_of(run, config)
@@ -52,16 +56,22 @@ def train(config: Config) -> dict:
 
         splits = splits or _load(config, names)
         config = with_measured_rates(config, splits["train"])
+    from taf_keras.training.connection import broken_connections
     from taf_keras.training.session import Session
 
-    session = Session(config, classes)
-    splits = splits or _load(config, names)
-    run.claim(config)
+    with broken_connections(cluster):
+        session = Session(config, classes, cluster)
+        splits = splits or _load(config, names)
 
-    # 3. The work.
-    _announce(config, splits, session)
-    outcome = session.train(splits, run)
-    metrics = session.finish(splits, run) | outcome
+        # 3. The work.
+        if cluster.is_chief:
+            run.claim(config)
+            _announce(config, splits, session)
+        outcome = session.train(splits, run)
+        metrics = session.finish(splits, run) | outcome if cluster.is_chief else {}
+        session.wait_for_all()
+    if not cluster.is_chief:
+        return {}
     metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
     metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
     write_json(run.metrics, metrics)

@@ -32,9 +32,11 @@ from taf_keras.training.callbacks import (
     WriteHistory,
     WritePictures,
 )
+from taf_keras.training.cluster import Cluster
 from taf_keras.training.collapse import WatchBranches
+from taf_keras.training.connection import from_chief, share_state
 from taf_keras.training.optimizer import build_optimizer
-from taf_keras.training.strategy import build_strategy
+from taf_keras.training.strategy import build_strategy, distribute
 
 
 class Session:
@@ -45,13 +47,14 @@ class Session:
     Args:
         config: the run's settings.
         classes: class table of the data set.
+        cluster: the workers that train together; the first alone reads and writes the run's folder.
     Raises: UserError for weights or devices that cannot be had.
     """
 
-    def __init__(self, config: Config, classes):
-        self.config, self.classes = config, classes
+    def __init__(self, config: Config, classes, cluster: Cluster):
+        self.config, self.classes, self.cluster = config, classes, cluster
         check_formats(config.runtime.export_formats)
-        self.strategy = build_strategy(config)
+        self.strategy = build_strategy(config, cluster)
         self.replicas = self.strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
@@ -76,10 +79,12 @@ class Session:
             )
             trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
             trainer.optimizer.build(self.network.trainable_variables)
-        first_step = _resume(trainer, run)
+        first_step = _resume(trainer, run) if self.cluster.is_chief else 0
+        if self.cluster.is_distributed:
+            first_step = share_state(self.strategy, trainer, first_step)
         began = time.monotonic()
         if first_step < steps:
-            _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch)
+            _fit(config, self.cluster, trainer, splits, run, first_step, steps, steps_per_epoch)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
     def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
@@ -103,6 +108,11 @@ class Session:
         export_model(network, self.classes, run.export, config.runtime.export_formats)
         return metrics
 
+    def wait_for_all(self) -> None:
+        """Returns when all workers have come to this call: none ends before the chief has written all."""
+        if self.cluster.is_distributed:
+            from_chief(self.strategy, [0])
+
 
 def _teacher(config: Config, classes) -> Callable:
     run = ModelDir(config.partner_labels.teacher)
@@ -121,40 +131,45 @@ def _resume(trainer: TAFTrainer, run: ModelDir) -> int:
     return step
 
 
-def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> None:
+def _fit(config, cluster, trainer, splits, run, first_step, steps, steps_per_epoch) -> None:
     runtime, size = config.runtime, config.data.image_size
     epochs = config.training.epochs
     every = max(1, epochs // runtime.validations) if runtime.validations else epochs
-    watchers = []
-    if runtime.validations and config.swaps:
-        watchers = [WatchBranches(trainer.network, config.model.branches, splits["val"], size)]
-    callbacks = [
-        StepLogs(config.training.batch_size),
-        StopAtNaN(run.checkpoints, first_step),
-        *watchers,
-        WriteHistory(run.history, first_step // steps_per_epoch),
-        keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
-        SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
-    ]
+    callbacks = [StepLogs(config.training.batch_size), StopAtNaN(run.checkpoints, first_step)]
+    if cluster.is_chief:  # what writes, or looks at the network beside the steps
+        if runtime.validations and config.swaps:
+            callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
+        callbacks += [
+            WriteHistory(run.history, first_step // steps_per_epoch),
+            keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
+            SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
+        ]
+        if runtime.validations:
+            predict = network_predictor(trainer.network)
+            callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
+    strategy, threads = trainer.distribute_strategy, runtime.reader_threads
     validation = {}
     if runtime.validations:
         validation = {
-            "validation_data": evaluation_batches(
-                splits["val"], size, reader_threads=runtime.reader_threads, replicas=trainer.replicas
+            "validation_data": distribute(
+                strategy,
+                lambda share: evaluation_batches(splits["val"], size, reader_threads=threads, share=share),
             ),
             "validation_freq": every,
         }
-        predict = network_predictor(trainer.network)
-        callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
     with Progress("training") as progress, _readers_errors():
+        if cluster.is_chief:
+            callbacks.append(ShowProgress(progress, first_step, steps))
         trainer.fit(
-            training_batches(splits["train"], config, first_step),
+            distribute(
+                strategy, lambda share: training_batches(splits["train"], config, first_step, share=share)
+            ),
             initial_epoch=first_step // steps_per_epoch,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
             shuffle=False,
             verbose=0,
-            callbacks=[*callbacks, ShowProgress(progress, first_step, steps)],
+            callbacks=callbacks,
             **validation,
         )
 
