@@ -173,6 +173,11 @@ class TAFTrainer(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build, and under a strategy Keras would average a batch to do it."""
 
+    def _get_metrics_result_or_logs(self, logs):
+        """The metrics in `logs` themselves: Keras' own are means of the replicas' equal figures."""
+        results = self.get_metrics_result()
+        return {name: results[name] for name in logs}
+
     def _figures(self, results):
         """What a step returns: figures that are the same on all replicas.
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import threading
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
-from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
-from tensorflow.python.eager import context as tf_context
 
 from taf_keras.errors import UserError
 from taf_keras.training.cluster import Cluster
 
 CONNECT_SECONDS = 600  # for all workers to come; schedulers start machines minutes apart
-SILENT_SECONDS = 20  # a worker that gives no sign of life for so long is taken for dead
+BAD_INPUT = 2  # as in flags/script.py
 
 # What TensorFlow raises in a worker whose connection to another breaks, or is never made.
 _BROKEN = (
@@ -28,25 +29,26 @@ _BROKEN = (
 def connect(cluster: Cluster) -> tf.distribute.MultiWorkerMirroredStrategy:
     """The strategy of all workers, once all of them are there; before TensorFlow's first operation.
 
-    Raises: UserError where one has not come after CONNECT_SECONDS.
+    Where one has not come after CONNECT_SECONDS, the process ends with one line and exit code 2.
     """
-    # MultiWorkerMirroredStrategy would wait for an hour, and has no argument for it.
-    tf_context.context().configure_coordination_service(
-        "standalone",
-        service_leader="/job:worker/replica:0/task:0",
-        cluster_register_timeout_in_ms=1000 * CONNECT_SECONDS,
-        heartbeat_timeout_in_ms=1000 * SILENT_SECONDS,
-        coordinated_jobs=[
-            coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=len(cluster.workers))
-        ],
-    )
+    timer = threading.Timer(CONNECT_SECONDS, _give_up, [cluster])
+    timer.daemon = True
+    timer.start()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"TF_CONFIG: not all of {', '.join(cluster.workers)} could be reached within {CONNECT_SECONDS} s "
-            f"({type(error).__name__}); start train.py with the same flags on each"
-        ) from None
+    finally:
+        timer.cancel()
+
+
+def _give_up(cluster: Cluster) -> None:
+    """Ends the process: TensorFlow itself waits for an hour, where no exception reaches it."""
+    print(
+        f"error: TF_CONFIG: not all of {', '.join(cluster.workers)} were there within {CONNECT_SECONDS} s; "
+        "start train.py with the same flags on each",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(BAD_INPUT)
 
 
 @contextmanager
@@ -79,7 +81,7 @@ def share_state(strategy: tf.distribute.Strategy, trainer: keras.Model, step: in
 
 
 def from_chief(strategy: tf.distribute.Strategy, values) -> list[tf.Tensor]:
-    """The values that the first worker has, float64, on all workers; waits until all of them have called it."""
+    """The values of the first worker, float64, on all of them; waits until all have called it."""
 
     def on_replica(values):
         context = tf.distribute.get_replica_context()

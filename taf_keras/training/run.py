@@ -31,7 +31,7 @@ def train(config: Config) -> dict:
 
     # 1. What can be refused at once, without TensorFlow and without reading images.
     cluster = read_cluster(config)
-    run = ModelDir(config.runtime.model_dir)
+    run, measured = ModelDir(config.runtime.model_dir), config.measures_rates
     if config.measures_rates and run.config.is_file():
         config = _rates_of(run, config)
     run.check(config)
@@ -51,16 +51,21 @@ def train(config: Config) -> dict:
     # 2. Files on disk are looked at before TensorFlow's seconds, clips generated after what it refuses.
     generates = config.data.dataset == "synthetic"
     splits = {} if generates else _load(config, names)
-    if config.measures_rates:
-        from taf_keras.evaluation.measure_rates import with_measured_rates
-
-        splits = splits or _load(config, names)
-        config = with_measured_rates(config, splits["train"])
-    from taf_keras.training.connection import broken_connections
+    from taf_keras.training.connection import broken_connections, from_chief
     from taf_keras.training.session import Session
+    from taf_keras.training.strategy import build_strategy
 
     with broken_connections(cluster):
-        session = Session(config, classes, cluster)
+        strategy = build_strategy(config, cluster)
+        if config.measures_rates:
+            from taf_keras.evaluation.measure_rates import with_measured_rates
+
+            splits = splits or _load(config, names)
+            config = with_measured_rates(config, splits["train"])
+        if measured and cluster.is_distributed:
+            rates = tuple(map(float, from_chief(strategy, config.change_rates)))
+            config = replace(config, taf=replace(config.taf, change_rates=rates))
+        session = Session(config, classes, cluster, strategy)
         splits = splits or _load(config, names)
 
         # 3. The work.
@@ -68,14 +73,14 @@ def train(config: Config) -> dict:
             run.claim(config)
             _announce(config, splits, session)
         outcome = session.train(splits, run)
-        metrics = session.finish(splits, run) | outcome if cluster.is_chief else {}
+        metrics = {}
+        if cluster.is_chief:
+            metrics = session.finish(splits, run) | outcome
+            metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
+            metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
+            write_json(run.metrics, metrics)
+            _last_screen(run, metrics)
         session.wait_for_all()
-    if not cluster.is_chief:
-        return {}
-    metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
-    metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-    write_json(run.metrics, metrics)
-    _last_screen(run, metrics)
     return metrics
 
 

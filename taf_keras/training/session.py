@@ -36,26 +36,27 @@ from taf_keras.training.cluster import Cluster
 from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.connection import from_chief, share_state
 from taf_keras.training.optimizer import build_optimizer
-from taf_keras.training.strategy import build_strategy, distribute
+from taf_keras.training.strategy import distribute
 
 
 class Session:
     """One run's model on its devices.
 
-    Making one builds the model, so that weights and devices that cannot be had are refused here.
+    Making one builds the model, so that weights that cannot be had are refused here.
 
     Args:
         config: the run's settings.
         classes: class table of the data set.
         cluster: the workers that train together; the first alone reads and writes the run's folder.
-    Raises: UserError for weights or devices that cannot be had.
+        strategy: their devices, see `build_strategy`.
+    Raises: UserError for weights that cannot be had.
     """
 
-    def __init__(self, config: Config, classes, cluster: Cluster):
+    def __init__(self, config: Config, classes, cluster: Cluster, strategy: tf.distribute.Strategy):
         self.config, self.classes, self.cluster = config, classes, cluster
         check_formats(config.runtime.export_formats)
-        self.strategy = build_strategy(config, cluster)
-        self.replicas = self.strategy.num_replicas_in_sync
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
