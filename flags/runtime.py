@@ -16,13 +16,15 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         RuntimeConfig.strategy,
         STRATEGIES,
         "single: one device; mirrored: MirroredStrategy over --replicas devices, with synchronised batch "
-        "norm; auto: mirrored where there are several GPUs. The paper: 4 GPUs (Section 5.2). Default: ours.",
+        "norm; multi_worker: the same over the machines of TF_CONFIG (docs/distributed.md); auto: "
+        "multi_worker where TF_CONFIG is set, else mirrored where there are several GPUs. The paper: 4 GPUs "
+        "(Section 5.2). Default: ours.",
     )
     flag.integer(
         "replicas",
         RuntimeConfig.replicas,
-        "Devices that share a step, 1 or more; more than one needs --strategy=mirrored. Without a GPU "
-        "the CPU is split, for trying it out.",
+        "Devices of each machine that share a step, 1 or more; more than one needs --strategy=mirrored or "
+        "multi_worker. Without a GPU mirrored splits the CPU, for trying it out.",
         empty="all GPUs, or one device without a GPU",
     )
     flag.integer(

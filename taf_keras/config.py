@@ -16,7 +16,7 @@ PARTNERS = ("neighbour", "key", "other_clip")
 CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
-STRATEGIES = ("auto", "single", "mirrored")
+STRATEGIES = ("auto", "single", "mirrored", "multi_worker")
 DATASETS = ("synthetic", "camvid", "cityscapes", "manifest", "packed")
 SPLITS = ("train", "val", "test")
 LABELS = ("key", "all")
@@ -317,8 +317,9 @@ class RuntimeConfig:
 
     Attributes:
         model_dir: folder of the run.
-        strategy: one of STRATEGIES; `auto` is mirrored with two or more GPUs.
-        replicas: number of replicas; None is one per GPU.
+        strategy: one of STRATEGIES; `auto` is multi_worker where TF_CONFIG is set, else mirrored with two
+            or more GPUs.
+        replicas: number of replicas of a machine; None is one per GPU.
         reader_threads: threads that read and augment examples.
         kept_mb: memory for key frames and label maps that stay decoded from one epoch to the next, MB of
             10⁶ bytes. All of CamVid's take 254, all of Cityscapes' 25 000.

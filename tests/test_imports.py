@@ -31,7 +31,8 @@ KERAS_ALONE = ["taf_keras/models", "taf_keras/taf/swap.py", "taf_keras/taf/losse
 KERAS_ALONE += ["taf_keras/evaluation/confusion.py"]
 TENSORFLOW_ALLOWED = {
     "taf_keras/models/layers.py",  # keras.ops cannot resize to a dynamic size
-    "taf_keras/models/batch_norm.py",  # a gradient of its own, and sums over replicas
+    "taf_keras/models/batch_norm.py",  # a gradient of its own
+    "taf_keras/models/replicas.py",
 }
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from keras import ops
 
 from taf_keras.clips.clip import VOID
+from taf_keras.models.replicas import sum_over_replicas
 
 
 class ConfusionMatrix(keras.metrics.Metric):
-    """Counts pixels by (true class, predicted class); void pixels do not count.
+    """Counts pixels by (true class, predicted class), on all replicas; void pixels do not count.
 
     `result()` is {"miou": …, "pixel_accuracy": …, "iou/<class>": …}. A class that occurs neither in
     truth nor in prediction has no IoU: it is NaN and left out of the mean.
@@ -21,7 +22,9 @@ class ConfusionMatrix(keras.metrics.Metric):
         self.class_names = tuple(class_names)
         size = len(self.class_names)
         # int64 counts exactly; float32 would stop counting at 2^24 pixels of one kind.
-        self.counts = self.add_weight(shape=(size, size), initializer="zeros", dtype="int64", name="counts")
+        self.counts = self.add_variable(
+            (size, size), "zeros", dtype="int64", aggregation="only_first_replica", name="counts"
+        )
 
     def update_state(self, labels, predictions, sample_weight=None):
         """Adds a batch: integer train ids of equal shapes."""
@@ -31,7 +34,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         # Void goes to a bin of its own behind the matrix, which is cut off.
         cells = ops.where(labels == VOID, size * size, labels * size + predictions)
         counts = ops.bincount(cells, minlength=size * size + 1)[: size * size]
-        self.counts.assign_add(ops.cast(ops.reshape(counts, (size, size)), "int64"))
+        self.counts.assign_add(sum_over_replicas(ops.cast(ops.reshape(counts, (size, size)), "int64")))
 
     def result(self):
         values = summarise(ops.cast(self.counts, "float32"), ops)

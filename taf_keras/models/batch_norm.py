@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from taf_keras.models.replicas import over_replicas
+
 _statistics_share = ContextVar("statistics_share", default=1)
 
 
@@ -56,11 +58,10 @@ def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
     """
     axes = list(range(len(x.shape) - 1))
 
-    context = tf.distribute.get_replica_context() if synchronized else None
-    replicas = context is not None and context.num_replicas_in_sync > 1
+    total = over_replicas() if synchronized else None
 
     def sum_over_replicas(*values):  # in one message
-        return tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack(values)))
+        return tf.unstack(total(tf.stack(values)))
 
     @tf.custom_gradient
     def normalise(x, gamma, beta):
@@ -68,11 +69,11 @@ def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
         first = x[:head]
         count = tf.cast(tf.size(first) // tf.shape(x)[-1], x.dtype)
         mean, variance = tf.nn.moments(first, axes)
-        if replicas:
-            count, total, squares = sum_over_replicas(
+        if total:
+            count, sums, squares = sum_over_replicas(
                 count * tf.ones_like(mean), count * mean, count * (variance + tf.square(mean))
             )
-            mean = total / count
+            mean = sums / count
             variance = tf.maximum(squares / count - tf.square(mean), 0)
         inverse = tf.math.rsqrt(variance + epsilon)
         scale = gamma * inverse
@@ -82,7 +83,7 @@ def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
             d_gamma = (tf.reduce_sum(dy * x, axes) - mean * d_beta) * inverse
             # What reaches μ and σ² comes from the whole batch and goes to its first part alone:
             # dx = scale·dy − scale/count·(Σdy + x̂·Σ(dy·x̂)), in the form dx = scale·dy + slope·x + shift.
-            all_beta, all_gamma = sum_over_replicas(d_beta, d_gamma) if replicas else (d_beta, d_gamma)
+            all_beta, all_gamma = sum_over_replicas(d_beta, d_gamma) if total else (d_beta, d_gamma)
             slope = -scale / count * inverse * all_gamma
             shift = -scale / count * all_beta - slope * mean
             if share == 1:

@@ -14,6 +14,7 @@ from taf_keras.pipeline.augment import Geometry
 from taf_keras.pipeline.color_jitter import ColorJitter
 from taf_keras.pipeline.pairing import draw, draw_jitter, draw_stranger, locate
 from taf_keras.pipeline.propagate import propagate_label
+from taf_keras.pipeline.share import Share
 
 # OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.
 cv2.setNumThreads(0)
@@ -114,18 +115,21 @@ class TrainingExamples:
 
 
 def training_batches(
-    split: Split, config: Config, first_step: int = 0, steps: int | None = None
+    split: Split, config: Config, first_step: int = 0, steps: int | None = None, share: Share | None = None
 ) -> tf.data.Dataset:
     """Batches of the steps [first_step, steps), in order; `steps` None: the whole training.
 
-    The leading axis of every array has `config.key_frames_per_step` examples: the global batch.
+    The leading axis of every array has `config.key_frames_per_step` examples: the global batch. With a
+    `share` it has those of one replica, and the batches are those of one worker's replicas in turn.
     """
+    share = share or Share()
     examples = TrainingExamples(split, config)
     batch = config.key_frames_per_step
     if steps is None:
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
-    positions = tf.data.Dataset.range(first_step * batch, steps * batch)
-    batches = _batched(positions, examples, batch, config.runtime.reader_threads, drop_remainder=True)
+    positions = share.positions(first_step * batch, steps * batch, batch)
+    size = share.per_replica(batch)
+    batches = _batched(positions, examples, size, config.runtime.reader_threads, drop_remainder=True)
     return batches.map(_jittered(ColorJitter())) if config.data.color_jitter else batches
 
 
@@ -143,15 +147,19 @@ def evaluation_batches(
     image_size: tuple[int, int] | None,
     batch_size: int = 8,
     reader_threads: int = 2,
-    replicas: int = 1,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Key frames at full size without augmentation, in order.
 
     Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width), one
-    size for all. Every batch can be shared evenly by `replicas`: the last one is filled up with
-    frames whose label is void everywhere, since batch norm fails on a replica without an example.
+    size for all. Where replicas share the batches, the last one is filled up with frames whose label is
+    void everywhere, so that every replica of every worker has the same number of examples in each step.
     """
-    frames = len(split.clips)
+    share = share or Share()
+    frames = padded = len(split.clips)
+    if share.replicas > 1:
+        batch_size = _round_up(min(batch_size, frames), share.replicas)
+        padded = _round_up(frames, batch_size)
 
     def example(index: int) -> dict[str, np.ndarray]:
         frame = split.clips[min(index, frames - 1)].key_frame
@@ -161,9 +169,9 @@ def evaluation_batches(
             "label": label if index < frames else np.full_like(label, VOID),
         }
 
-    positions = tf.data.Dataset.range(_round_up(frames, replicas))
-    batch_size = _round_up(batch_size, replicas)
-    return _batched(positions, example, batch_size, reader_threads, drop_remainder=False)
+    positions = share.positions(0, padded, batch_size)
+    size = share.per_replica(batch_size)
+    return _batched(positions, example, size, reader_threads, drop_remainder=share.replicas > 1)
 
 
 def _round_up(count: int, multiple: int) -> int:

@@ -12,12 +12,34 @@ from taf_keras.clips.clip import VOID
 from taf_keras.config import Config
 from taf_keras.models.batch_norm import statistics_of_first
 from taf_keras.models.layers import resize
+from taf_keras.models.replicas import sum_over_replicas
 from taf_keras.taf import losses
 from taf_keras.taf.swap import swap_branches
 
 
+class ReplicaMean(keras.metrics.Metric):
+    """Mean over the examples of all replicas.
+
+    `keras.metrics.Mean` adds up what the replicas saw when it is read, for which all workers must read it
+    at the same time.
+    """
+
+    def __init__(self, name, **kwargs):
+        super().__init__(name=name, dtype="float32", **kwargs)
+        # The same on all replicas: the sum, and the number of examples.
+        self.seen = self.add_variable((2,), "zeros", aggregation="only_first_replica", name="seen")
+
+    def update_state(self, values):
+        """Adds float (batch,) values."""
+        values = ops.cast(values, "float32")
+        self.seen.assign_add(sum_over_replicas(ops.stack([ops.sum(values), ops.sum(ops.ones_like(values))])))
+
+    def result(self):
+        return self.seen[0] / ops.maximum(self.seen[1], 1)
+
+
 class BranchStatistics(keras.metrics.Metric):
-    """Mean δ of each branch and the share of examples whose δ exceeds the slack.
+    """Mean δ of each branch and the share of examples whose δ exceeds the slack, over all replicas.
 
     `result()` is {"delta/<branch>": …, "over_slack/<branch>": …}; 0 for a branch that was not drawn.
     """
@@ -25,24 +47,22 @@ class BranchStatistics(keras.metrics.Metric):
     def __init__(self, branches, name="branch_statistics", **kwargs):
         super().__init__(name=name, dtype="float32", **kwargs)
         self.branches = tuple(branches)
-        shape = (len(self.branches),)
-        self.delta_sum = self.add_variable(shape, initializer="zeros", name="delta_sum")
-        self.over_sum = self.add_variable(shape, initializer="zeros", name="over_sum")
-        self.count = self.add_variable(shape, initializer="zeros", name="count")
+        # For each branch: the sum of δ, the number of examples over the slack, and of all.
+        shape = (3, len(self.branches))
+        self.sums = self.add_variable(shape, "zeros", aggregation="only_first_replica", name="sums")
 
     def update_state(self, delta, limit, drawn):
         """Adds float (batch,) δ and slack of int (batch,) drawn branches."""
         one_hot = ops.one_hot(drawn, len(self.branches), dtype="float32")  # (batch, m)
-        self.delta_sum.assign_add(ops.matmul(delta, one_hot))
-        self.over_sum.assign_add(ops.matmul(ops.cast(delta > limit, "float32"), one_hot))
-        self.count.assign_add(ops.sum(one_hot, axis=0))
+        each = ops.stack([delta, ops.cast(delta > limit, "float32"), ops.ones_like(delta)])
+        self.sums.assign_add(sum_over_replicas(ops.matmul(each, one_hot)))
 
     def result(self):
-        count = ops.maximum(self.count, 1)
+        delta, over, count = ops.unstack(self.sums, 3)
         values = {}
         for i, branch in enumerate(self.branches):
-            values[f"delta/{branch}"] = self.delta_sum[i] / count[i]
-            values[f"over_slack/{branch}"] = self.over_sum[i] / count[i]
+            values[f"delta/{branch}"] = delta[i] / ops.maximum(count[i], 1)
+            values[f"over_slack/{branch}"] = over[i] / ops.maximum(count[i], 1)
         return values
 
 
@@ -77,7 +97,7 @@ class TAFTrainer(keras.Model):
         self.branches = config.model.branches
         self.swaps = config.swaps
         names = ("loss", "cross_entropy", "partner_cross_entropy" if config.labels_partners else "taf")
-        self.train_metrics = [keras.metrics.Mean(name=name) for name in names]
+        self.train_metrics = [ReplicaMean(name) for name in names]
         self.branch_statistics = BranchStatistics(self.branches) if self.swaps else None
         self.confusion = confusion
         self.built = True  # its only weights are the network's
@@ -154,9 +174,17 @@ class TAFTrainer(keras.Model):
         """Nothing is left to build, and under a strategy Keras would average a batch to do it."""
 
     def _get_metrics_result_or_logs(self, logs):
-        """The metrics in `logs`, over all replicas: Keras's own are means of the replicas' figures."""
+        """The metrics in `logs` themselves: Keras' own are means of the replicas' equal figures."""
         results = self.get_metrics_result()
         return {name: results[name] for name in logs}
+
+    def _figures(self, results):
+        """What a step returns: figures that are the same on all replicas.
+
+        Over several workers Keras takes the mean of what they return along its first axis: hence one.
+        """
+        several = isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        return {name: value[None] for name, value in results.items()} if several else results
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
@@ -175,9 +203,9 @@ class TAFTrainer(keras.Model):
         if self.swaps:
             self.branch_statistics.update_state(values["delta"], values["slack"], values["drawn"])
             results |= self.branch_statistics.result()
-        return results
+        return self._figures(results)
 
     def test_step(self, batch):
         logits = self(batch["image"], training=False)
         self.confusion.update_state(batch["label"], ops.argmax(logits, axis=-1))
-        return self.confusion.result()
+        return self._figures(self.confusion.result())

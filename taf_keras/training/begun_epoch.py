@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 
 def epoch_sums(trainer: keras.Model) -> dict[str, np.ndarray]:
-    """What the metrics have summed up in this epoch: name -> array, whose first axis is the replica.
-
-    Their total would not do: other partial sums round differently.
-    """
-    return {
-        name: np.stack([part.numpy() for part in parts]) for name, parts in _variables_by_replica(trainer)
-    }
+    """What the metrics have summed up in this epoch, on all replicas: name -> array."""
+    return {name: np.array(variable) for name, variable in _variables(trainer).items()}
 
 
 class GoOnWithEpoch(keras.callbacks.Callback):
@@ -26,19 +21,15 @@ class GoOnWithEpoch(keras.callbacks.Callback):
         self.sums = sums
 
     def on_epoch_begin(self, epoch, logs=None):
-        for name, parts in _variables_by_replica(self.model):
-            if name not in self.sums:
-                continue
-            values = self.sums[name]
-            if len(values) != len(parts):  # resumed on another number of replicas: the total is right
-                values = [values.sum(axis=0), *[np.zeros_like(values[0])] * (len(parts) - 1)]
-            for part, value in zip(parts, values, strict=True):
-                part.assign(value)
+        variables = _variables(self.model)
+        for name, value in self.sums.items():
+            variables[name].assign(value)
         self.sums = {}
 
 
-def _variables_by_replica(trainer: keras.Model) -> Iterator[tuple[str, tuple]]:
-    parts_of = trainer.distribute_strategy.experimental_local_results
-    for metric in trainer.metrics:
-        for variable in metric.variables:
-            yield f"{metric.name}:{variable.name}", parts_of(variable.value)
+def _variables(trainer: keras.Model) -> dict[str, keras.Variable]:
+    return {
+        f"{metric.name}:{variable.name}": variable
+        for metric in trainer.metrics
+        for variable in metric.variables
+    }

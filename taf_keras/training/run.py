@@ -14,6 +14,7 @@ from taf_keras.errors import UserError
 from taf_keras.progress import clock
 from taf_keras.storage.atomic import writing
 from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.training.cluster import read_cluster
 
 
 def train(config: Config) -> dict:
@@ -22,14 +23,17 @@ def train(config: Config) -> dict:
     Everything that can be wrong with the input is looked at before the first step. A run that was
     interrupted goes on at its last checkpoint; one that has ended is not run again.
 
-    Returns: the metrics of the evaluation split, as in metrics.json.
-    Raises: UserError for bad input, a loss that is not finite, or a disk that cannot be written; Interrupted
-        when a signal has stopped the run.
+    Of several workers (TF_CONFIG) all call this with the same configuration, and the first alone writes.
+
+    Returns: the metrics of the evaluation split, as in metrics.json; {} on other workers than the first.
+    Raises: UserError for bad input, a loss that is not finite, a worker that is lost, or a disk that cannot
+        be written; Interrupted when a signal has stopped the run.
     """
     started = time.monotonic()
 
     # 1. What can be refused at once, without TensorFlow and without reading images.
-    run = ModelDir(config.runtime.model_dir)
+    cluster = read_cluster(config)
+    run, measured = ModelDir(config.runtime.model_dir), config.measures_rates
     if config.measures_rates and run.config.is_file():
         config = _rates_of(run, config)
     run.check(config)
@@ -49,26 +53,37 @@ def train(config: Config) -> dict:
     # 2. Files on disk are looked at before TensorFlow's seconds, clips generated after what it refuses.
     generates = config.data.dataset == "synthetic"
     splits = {} if generates else _load(config, names)
-    if config.measures_rates:
-        from taf_keras.evaluation.measure_rates import with_measured_rates
-
-        splits = splits or _load(config, names)
-        config = with_measured_rates(config, splits["train"])
+    from taf_keras.training.connection import broken_connections, from_chief
     from taf_keras.training.session import Session
+    from taf_keras.training.strategy import build_strategy
 
-    session = Session(config, classes)
-    splits = splits or _load(config, names)
-    run.claim(config)
+    with broken_connections(cluster):
+        strategy = build_strategy(config, cluster)
+        if config.measures_rates:
+            from taf_keras.evaluation.measure_rates import with_measured_rates
 
-    # 3. The work.
-    _announce(config, splits, session)
-    with writing(run.path):
-        outcome = session.train(splits, run)
-        metrics = session.finish(splits, run) | outcome
-        metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
-        metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-        write_json(run.metrics, metrics)  # last: it says that the run has ended
-    _last_screen(run, metrics)
+            splits = splits or _load(config, names)
+            config = with_measured_rates(config, splits["train"])
+        if measured and cluster.is_distributed:
+            rates = tuple(map(float, from_chief(strategy, config.change_rates)))
+            config = replace(config, taf=replace(config.taf, change_rates=rates))
+        session = Session(config, classes, cluster, strategy)
+        splits = splits or _load(config, names)
+
+        # 3. The work.
+        if cluster.is_chief:
+            run.claim(config)
+            _announce(config, splits, session)
+        metrics = {}
+        with writing(run.path):
+            outcome = session.train(splits, run)
+            if cluster.is_chief:
+                metrics = session.finish(splits, run) | outcome
+                metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
+                metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
+                write_json(run.metrics, metrics)  # last: it says that the run has ended
+                _last_screen(run, metrics)
+        session.wait_for_all()
     return metrics
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -13,52 +12,42 @@ import tensorflow as tf
 from taf_keras.clips.clip import Split
 from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config
-from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.models.build import build_model
-from taf_keras.pipeline.batches import evaluation_batches, training_batches
 from taf_keras.progress import Progress
 from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
-from taf_keras.training.begun_epoch import GoOnWithEpoch
-from taf_keras.training.callbacks import (
-    SaveCheckpoints,
-    ShowProgress,
-    StepLogs,
-    StopAtNaN,
-    WriteHistory,
-    WritePictures,
-    WriteScalars,
-)
-from taf_keras.training.collapse import WatchBranches
-from taf_keras.training.interruption import stop_requests
+from taf_keras.training.cluster import Cluster
+from taf_keras.training.connection import from_chief, share_state
+from taf_keras.training.fit import fit
 from taf_keras.training.optimizer import build_optimizer
-from taf_keras.training.strategy import build_strategy
 
 
 class Session:
     """One run's model on its devices.
 
-    Making one builds the model, so that weights and devices that cannot be had are refused here.
+    Making one builds the model, so that weights that cannot be had are refused here.
 
     Args:
         config: the run's settings.
         classes: class table of the data set.
-    Raises: UserError for weights or devices that cannot be had.
+        cluster: the workers that train together; the first alone reads and writes the run's folder.
+        strategy: their devices, see `build_strategy`.
+    Raises: UserError for weights that cannot be had.
     """
 
-    def __init__(self, config: Config, classes):
-        self.config, self.classes = config, classes
+    def __init__(self, config: Config, classes, cluster: Cluster, strategy: tf.distribute.Strategy):
+        self.config, self.classes, self.cluster = config, classes, cluster
         check_formats(config.runtime.export_formats)
         # Costs nothing on a CPU, and there repeats and resumes a run bit for bit.
         if config.runtime.deterministic or not tf.config.list_physical_devices("GPU"):
             tf.config.experimental.enable_op_determinism()
-        self.strategy = build_strategy(config)
-        self.replicas = self.strategy.num_replicas_in_sync
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
@@ -82,10 +71,12 @@ class Session:
             )
             trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
             trainer.optimizer.build(self.network.trainable_variables)
-        first_step, sums = _resume(trainer, run)
+        first_step, sums = _resume(trainer, run) if self.cluster.is_chief else (0, {})
+        if self.cluster.is_distributed:
+            first_step = share_state(self.strategy, trainer, first_step)
         began = time.monotonic()
         if first_step < steps:
-            _fit(config, trainer, splits, run, first_step, sums, steps, steps_per_epoch)
+            fit(trainer, splits, run, self.cluster.is_chief, first_step, sums)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
     def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
@@ -109,6 +100,11 @@ class Session:
         export_model(network, self.classes, run.export, config.runtime.export_formats)
         return metrics
 
+    def wait_for_all(self) -> None:
+        """Returns when all workers have come to this call: none ends before the chief has written all."""
+        if self.cluster.is_distributed:
+            from_chief(self.strategy, [0])
+
 
 def _teacher(config: Config, classes) -> Callable:
     run = ModelDir(config.partner_labels.teacher)
@@ -125,64 +121,3 @@ def _resume(trainer: TAFTrainer, run: ModelDir) -> tuple[int, dict]:
     sums = checkpoint.load(trainer, path)
     print(f"resuming at step {step} from {path}")
     return step, sums
-
-
-def _stretches(first_step: int, steps: int, steps_per_epoch: int) -> list[tuple[int, int]]:
-    """The steps to be done as ranges: the rest of an epoch that has begun, and the whole epochs."""
-    whole = -(-first_step // steps_per_epoch) * steps_per_epoch
-    return [stretch for stretch in ((first_step, whole), (whole, steps)) if stretch[0] < stretch[1]]
-
-
-def _fit(config, trainer, splits, run, first_step, sums, steps, steps_per_epoch) -> None:
-    runtime, size = config.runtime, config.data.image_size
-    epochs = config.training.epochs
-    every = max(1, epochs // runtime.validations) if runtime.validations else epochs
-    watchers = []
-    if runtime.validations and config.swaps:
-        watchers = [WatchBranches(trainer.network, config.model.branches, splits["val"], size)]
-    callbacks = [
-        GoOnWithEpoch(sums),
-        StepLogs(config.training.batch_size),
-        StopAtNaN(run.checkpoints, first_step),
-        *watchers,
-        WriteHistory(run.history, first_step // steps_per_epoch),
-        WriteScalars(run.tensorboard, runtime.log_every, steps_per_epoch, first_step),
-    ]
-    validation = {}
-    if runtime.validations:
-        validation = {
-            "validation_data": evaluation_batches(
-                splits["val"], size, reader_threads=runtime.reader_threads, replicas=trainer.replicas
-            ),
-            "validation_freq": every,
-        }
-        predict = network_predictor(trainer.network)
-        callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
-    with Progress("training") as progress, _readers_errors(), stop_requests() as request:
-        callbacks.append(ShowProgress(progress, first_step, steps))
-        callbacks.append(
-            SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch, first_step, request)
-        )
-        for first, end in _stretches(first_step, steps, steps_per_epoch):
-            trainer.fit(
-                training_batches(splits["train"], config, first, end),
-                initial_epoch=first // steps_per_epoch,
-                epochs=-(-end // steps_per_epoch),
-                steps_per_epoch=min(end - first, steps_per_epoch),
-                shuffle=False,
-                verbose=0,
-                callbacks=callbacks,
-                **validation,
-            )
-
-
-@contextmanager
-def _readers_errors():
-    """Gives a UserError of the reader threads back as what it is; tf.data wraps it in one of its own."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        _, found, message = error.message.partition("UserError: ")
-        if not found:
-            raise
-        raise UserError(message.splitlines()[0]) from None

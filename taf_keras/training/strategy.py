@@ -1,41 +1,63 @@
-"""Where a run executes: one device, or all of a machine's."""
+"""Where a run executes: one device, all of a machine's, or those of several machines."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from taf_keras.config import Config
 from taf_keras.errors import UserError
+from taf_keras.pipeline.share import Share
+from taf_keras.training.cluster import Cluster
+from taf_keras.training.connection import connect
 
 
-def build_strategy(config: Config) -> tf.distribute.Strategy:
-    """The strategy of `config.runtime.strategy`; `auto` is mirrored where there are two GPUs or more.
+def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
+    """The strategy of `config.runtime.strategy`; `auto` takes all GPUs, and all workers of a cluster.
 
     Without a GPU, `mirrored` splits the CPU into `replicas` logical devices: slower than one, and good
-    for trying it out. This must then come before TensorFlow's first operation.
+    for trying it out. This must come before TensorFlow's first operation.
 
-    Raises: UserError where the devices do not exist or cannot share the batch evenly.
+    Raises: UserError where the devices do not exist or cannot share the batch evenly, or a worker of the
+        cluster cannot be reached.
     """
     runtime = config.runtime
-    gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
-    mirrored = runtime.strategy == "mirrored" or (runtime.strategy == "auto" and len(gpus) > 1)
-    if not mirrored:
+    gpus = tf.config.list_physical_devices("GPU")
+    auto = runtime.strategy == "auto" and len(gpus) > 1
+    if not cluster.is_distributed and runtime.strategy != "mirrored" and not auto:
         if (runtime.replicas or 1) != 1:
             raise UserError(f"--replicas={runtime.replicas}: more than one needs --strategy=mirrored")
         return tf.distribute.get_strategy()
 
     count = runtime.replicas or max(1, len(gpus))
-    keys = config.key_frames_per_step
-    if keys % count:
+    if gpus and count > len(gpus):
+        raise UserError(f"--replicas={count}: this machine has {len(gpus)} GPUs")
+    keys, workers = config.key_frames_per_step, len(cluster.workers)
+    if keys % (count * workers):
+        on = f" on each of {workers} workers" if workers > 1 else ""
         raise UserError(
             f"--batch_size={config.training.batch_size}: {keys} key frames a step cannot be shared evenly by "
-            f"{count} replicas"
+            f"{count} replicas{on}"
         )
-    if gpus:
-        if count > len(gpus):
-            raise UserError(f"--replicas={count}: this machine has {len(gpus)} GPUs")
-        return tf.distribute.MirroredStrategy([device.name for device in gpus[:count]])
-    return tf.distribute.MirroredStrategy(_logical_cpus(count))
+    if cluster.is_distributed:
+        if not gpus and count > 1:
+            raise UserError(f"--replicas={count}: a worker without a GPU has one")
+        tf.config.set_visible_devices(gpus[:count], "GPU")
+        return connect(cluster)
+    devices = [f"/gpu:{i}" for i in range(count)] if gpus else _logical_cpus(count)
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def distribute(strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset]):
+    """The batches of all replicas: `batches(share)` reads those of this worker, whose share it is told."""
+    if strategy.num_replicas_in_sync == 1:
+        return batches(Share())
+    return strategy.distribute_datasets_from_function(
+        lambda part: batches(
+            Share(part.input_pipeline_id, part.num_input_pipelines, part.num_replicas_in_sync)
+        )
+    )
 
 
 def _logical_cpus(count: int) -> list[str]:

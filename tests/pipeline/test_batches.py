@@ -1,5 +1,6 @@
 """Batches of clips whose pixels tell what they are: red the clip, green 100 + the offset, blue the column."""
 
+import hashlib
 import time
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAF
 from taf_keras.errors import UserError
 from taf_keras.pipeline import batches
 from taf_keras.pipeline.batches import TrainingExamples, evaluation_batches, training_batches
+from taf_keras.pipeline.share import Share
 
 HEIGHT, WIDTH = 16, 24
 CLASSES = ClassTable(tuple("abcdefgh"), ((0, 0, 0),) * 8)
@@ -259,16 +261,80 @@ def test_propagated_labels_come_with_their_partner():
 # --- Evaluation -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 3])
+# (workers, replicas of all workers): one process, two GPUs, two and three workers, two workers of two GPUs.
+CLUSTERS = [(1, 1), (1, 2), (2, 2), (3, 3), (2, 4)]
+
+
+def of_all(workers: int, replicas: int, batches_of) -> list[dict[str, np.ndarray]]:
+    """The global batches that the replicas of all workers see together, put together from their parts."""
+    shares = [Share(worker, workers, replicas) for worker in range(workers)]
+    parts = [iter(read(batches_of(share))) for share in shares]
+    found = []
+    while True:
+        step = [next(worker, None) for worker in parts for _ in range(replicas // workers)]
+        if step[0] is None:
+            assert all(part is None for part in step), "every replica has the same number of steps"
+            return found
+        assert len({len(part["image"]) for part in step}) == 1, (
+            "every replica has the same number of examples"
+        )
+        found.append({name: np.concatenate([part[name] for part in step]) for name in step[0]})
+
+
+def fingerprints(found: list[dict[str, np.ndarray]]) -> list[str]:
+    """A hash of each batch: pixels, labels, padding, offsets, branches and colour changes."""
+    return [
+        hashlib.sha256(b"".join(name.encode() + batch[name].tobytes() for name in sorted(batch))).hexdigest()
+        for batch in found
+    ]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_and_replicas_see_together_what_one_process_sees(threads):
+    """Also from the middle of a training on."""
+    split = tiny_split(8)
+    config = tiny_config(batch_size=24, color_jitter=True, epochs=6, reader_threads=2, **RANDOM)
+    expected = fingerprints(read(training_batches(split, config)))
+    assert len(set(expected)) == 6, "one step an epoch, no two alike"
+    config = replace(config, runtime=replace(config.runtime, reader_threads=threads))
+    for workers, replicas in CLUSTERS:
+        for first_step in (0, 3):
+            found = of_all(
+                workers,
+                replicas,
+                lambda share, first=first_step: training_batches(split, config, first, share=share),
+            )
+            assert fingerprints(found) == expected[first_step:], (workers, replicas)
+
+
+def test_a_worker_reads_no_example_of_another(monkeypatch):
+    """But one, of which it learns the shapes."""
+    read_by = []
+    for worker in range(2):
+        positions = []
+        call = TrainingExamples.__call__
+
+        def counted(self, position, call=call, positions=positions):
+            positions.append(position)
+            return call(self, position)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingExamples, "__call__", counted)
+            read(training_batches(tiny_split(8), tiny_config(batch_size=8), share=Share(worker, 2, 2)))
+        read_by.append(sorted(positions[1:]))
+    assert read_by == [[0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]]
+
+
+@pytest.mark.parametrize(("workers", "replicas"), CLUSTERS)
 @pytest.mark.parametrize("frames", [1, 4, 5, 7])
-def test_every_frame_is_evaluated_once_and_in_order(frames, replicas):
+def test_every_frame_is_evaluated_once_and_in_order(frames, workers, replicas):
     """The surplus that lets the replicas share the last batch evenly is void, and so counts nowhere."""
-    found = read(evaluation_batches(tiny_split(frames), None, batch_size=4, replicas=replicas))
-    assert all(len(batch["image"]) % replicas == 0 for batch in found)
-    assert all(len(batch["image"]) == len(found[0]["image"]) for batch in found[:-1])
+    split = tiny_split(frames)
+    found = of_all(
+        workers, replicas, lambda share: evaluation_batches(split, None, batch_size=4, share=share)
+    )
     images = np.concatenate([batch["image"] for batch in found])
     labels = np.concatenate([batch["label"] for batch in found])
-    assert len(images) - frames == -frames % replicas
     assert (images[..., 1] == 100).all()
     for i in range(frames):
         assert (images[i, ..., 0] == i).all()

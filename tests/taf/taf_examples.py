@@ -9,6 +9,7 @@ import numpy as np
 
 from taf_keras.clips.clip import VOID
 from taf_keras.config import Config, DataConfig, ModelConfig, PartnerLabelConfig, TAFConfig
+from taf_keras.models.layers import batch_norm
 
 # One of them infinite, so that both kinds of branches are in every batch.
 RATES = {"fcn8s": (1e-4, 1e-3, math.inf), "deeplabv3plus": (1e-6, 1e-3, math.inf, 3e-3, 1e-2)}
@@ -57,6 +58,20 @@ def random_batch(config: Config, examples: int, size, classes: int, seed: int) -
         "key_branch": rng.choice(branches, examples).astype(np.int32),
         "partner_branch": rng.choice(branches, examples).astype(np.int32),
     }
+
+
+def pyramid(config) -> keras.Model:
+    """In place of `build_backbone`: one convolution, batch norm and ReLU per level.
+
+    It is traced in a third of the time.
+    """
+    image = keras.Input((None, None, 3))
+    x, levels = keras.layers.Rescaling(1 / 127.5, offset=-1)(image), {}
+    for level in range(1, 6):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"level{level}_conv")(x)
+        x = batch_norm(config.batch_norm_momentum, f"level{level}_bn")(x)
+        levels[f"P{level}"] = x = keras.layers.ReLU()(x)
+    return keras.Model(image, levels)
 
 
 def in_float64(network: keras.Model) -> keras.Model:

@@ -1,8 +1,7 @@
 """Script of test_distribution.py: trains and evaluates on one replica and on two, and saves what came out.
 
 A process of its own, because a CPU can only be split into logical devices before TensorFlow starts.
-Usage: python two_replicas.py MODEL BACKBONE OUTPUT.npz, with BACKBONE mobilenetv2 or pyramid. `pyramid` is
-five convolutions with batch norm below the model's own layers: it is traced in a third of the time.
+Usage: python two_replicas.py MODEL BACKBONE OUTPUT.npz, BACKBONE being mobilenetv2 or pyramid (taf_examples).
 """
 
 import sys
@@ -10,30 +9,19 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from taf_examples import in_float64, random_batch, tiny_config
+from taf_examples import in_float64, pyramid, random_batch, tiny_config
 
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models import build
-from taf_keras.models.layers import batch_norm
 from taf_keras.pipeline.batches import evaluation_batches
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
+from taf_keras.training.strategy import distribute
 
 CLASSES, STEPS, KEY_FRAMES, SIZE = 4, 3, 4, (48, 64)
 # 5 frames in batches of 4: the last one holds a frame for one replica only.
 EVALUATED, EVALUATION_BATCH = 5, 4
-
-
-def pyramid(config) -> keras.Model:
-    """In place of `build_backbone`: one convolution, batch norm and ReLU per level."""
-    image = keras.Input((None, None, 3))
-    x, levels = keras.layers.Rescaling(1 / 127.5, offset=-1)(image), {}
-    for level in range(1, 6):
-        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name=f"level{level}_conv")(x)
-        x = batch_norm(config.batch_norm_momentum, f"level{level}_bn")(x)
-        levels[f"P{level}"] = x = keras.layers.ReLU()(x)
-    return keras.Model(image, levels)
 
 
 def run(model: str, replicas: int, weights=None) -> tuple[dict, list]:
@@ -60,8 +48,9 @@ def run(model: str, replicas: int, weights=None) -> tuple[dict, list]:
         results[f"weights/{variable.path}"] = variable.numpy()
         results[f"moved/{variable.path}"] = variable.numpy() - initial
 
-    dataset = evaluation_batches(held_out(config), None, EVALUATION_BATCH, replicas=replicas)
-    evaluated = trainer.evaluate(dataset, verbose=0, return_dict=True)
+    split = held_out(config)
+    batches = distribute(strategy, lambda s: evaluation_batches(split, None, EVALUATION_BATCH, share=s))
+    evaluated = trainer.evaluate(batches, verbose=0, return_dict=True)
     results |= {f"evaluate/{name}": value for name, value in evaluated.items()}
     results["counts"] = trainer.confusion.counts.numpy()
     return results, weights

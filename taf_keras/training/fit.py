@@ -1,0 +1,126 @@
+"""The epochs of a training, with all that happens beside its steps."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from taf_keras.clips.clip import Split
+from taf_keras.errors import UserError
+from taf_keras.evaluation.evaluate import network_predictor
+from taf_keras.pipeline.batches import evaluation_batches, training_batches
+from taf_keras.progress import Progress
+from taf_keras.storage.model_dir import ModelDir
+from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.begun_epoch import GoOnWithEpoch
+from taf_keras.training.callbacks import (
+    SaveCheckpoints,
+    ShowProgress,
+    StepLogs,
+    StopAtNaN,
+    WriteHistory,
+    WritePictures,
+    WriteScalars,
+)
+from taf_keras.training.collapse import WatchBranches
+from taf_keras.training.interruption import StopRequest, stop_requests
+from taf_keras.training.strategy import distribute
+
+
+def fit(
+    trainer: TAFTrainer, splits: dict[str, Split], run: ModelDir, writes: bool, first_step: int, sums: dict
+) -> None:
+    """Trains from `first_step` to the end.
+
+    Args:
+        splits: {"train": …} and, where validations are asked for, {"val": …}.
+        writes: whether this process writes the run's folder, as the first of several workers does.
+        sums: `begun_epoch.epoch_sums` of an epoch that had begun.
+    Raises: UserError at a loss that is not finite, Interrupted when a signal has stopped the run.
+    """
+    config = trainer.config
+    steps_per_epoch = config.steps_per_epoch(len(splits["train"].clips))
+    steps = config.training.epochs * steps_per_epoch
+    strategy, threads = trainer.distribute_strategy, config.runtime.reader_threads
+    validation = {}
+    if config.runtime.validations:
+        size = config.data.image_size
+        validation = {
+            "validation_data": distribute(
+                strategy,
+                lambda share: evaluation_batches(splits["val"], size, reader_threads=threads, share=share),
+            ),
+            "validation_freq": _epochs_between_validations(config),
+        }
+    with Progress("training") as progress, _readers_errors(), stop_requests() as request:
+        callbacks = [
+            GoOnWithEpoch(sums),
+            StepLogs(config.training.batch_size),
+            StopAtNaN(run.checkpoints, first_step),
+        ]
+        if writes:
+            callbacks += _writers(trainer, splits, run, first_step, steps_per_epoch, progress, request)
+        for first, end in _stretches(first_step, steps, steps_per_epoch):
+
+            def batches(share, first=first, end=end):
+                return training_batches(splits["train"], config, first, end, share)
+
+            trainer.fit(
+                distribute(strategy, batches),
+                initial_epoch=first // steps_per_epoch,
+                epochs=-(-end // steps_per_epoch),
+                steps_per_epoch=min(end - first, steps_per_epoch),
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+                **validation,
+            )
+
+
+def _writers(
+    trainer, splits, run, first_step, steps_per_epoch, progress, request: StopRequest
+) -> list[keras.callbacks.Callback]:
+    """What writes, or looks at the network beside the steps. Behind those that add to the logs."""
+    config = trainer.config
+    runtime, size, epochs = config.runtime, config.data.image_size, config.training.epochs
+    callbacks = []
+    if runtime.validations and config.swaps:
+        callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
+    callbacks += [
+        WriteHistory(run.history, first_step // steps_per_epoch),
+        WriteScalars(run.tensorboard, runtime.log_every, steps_per_epoch, first_step),
+    ]
+    if runtime.validations:
+        predict = network_predictor(trainer.network)
+        callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
+    every = _epochs_between_validations(config)
+    return [
+        *callbacks,
+        ShowProgress(progress, first_step, epochs * steps_per_epoch),
+        SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch, first_step, request),
+    ]
+
+
+def _epochs_between_validations(config) -> int:
+    epochs, validations = config.training.epochs, config.runtime.validations
+    return max(1, epochs // validations) if validations else epochs
+
+
+def _stretches(first_step: int, steps: int, steps_per_epoch: int) -> list[tuple[int, int]]:
+    """The steps to be done as ranges: the rest of an epoch that has begun, and the whole epochs."""
+    whole = -(-first_step // steps_per_epoch) * steps_per_epoch
+    return [stretch for stretch in ((first_step, whole), (whole, steps)) if stretch[0] < stretch[1]]
+
+
+@contextmanager
+def _readers_errors():
+    """Gives a UserError of the reader threads back as what it is; tf.data wraps it in one of its own."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        _, found, message = error.message.partition("UserError: ")
+        if not found:
+            raise
+        raise UserError(message.splitlines()[0]) from None

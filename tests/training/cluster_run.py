@@ -1,0 +1,32 @@
+"""Script of test_local_cluster.py: train.py with a tiny backbone, in float64 where weights are compared.
+
+Usage: python cluster_run.py FLAGS of train.py. In the environment, TAF_FLOAT64=1 makes the network float64,
+and TAF_CONNECT_SECONDS is how long a worker waits for the others.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "taf")]
+
+from flags import CONFIG_MODULES, config_from_flags, script  # noqa: E402
+
+
+def main() -> None:
+    config = config_from_flags()
+    from taf_examples import in_float64, pyramid
+
+    from taf_keras.models import build
+    from taf_keras.training import connection, run, session
+
+    connection.CONNECT_SECONDS = int(os.environ.get("TAF_CONNECT_SECONDS", 600))
+    build.build_backbone = pyramid
+    if os.environ.get("TAF_FLOAT64"):
+        session.build_model = lambda *args: in_float64(build.build_model(*args))
+        session.export_model = lambda *_: None
+    run.train(config)
+
+
+if __name__ == "__main__":
+    script.run(main, *CONFIG_MODULES)
