@@ -16,9 +16,10 @@ from taf_keras.errors import UserError
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
+from taf_keras.training.steps import CountSteps
 
 
-class StepLogs(keras.callbacks.Callback):
+class StepLogs(CountSteps):
     """Adds the images per second to every step's and epoch's logs. Goes first: the others write them."""
 
     def __init__(self, images_per_step: int):
@@ -26,10 +27,11 @@ class StepLogs(keras.callbacks.Callback):
         self.images_per_step = images_per_step
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began, self.steps = time.perf_counter(), 0
+        super().on_epoch_begin(epoch, logs)
+        self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
+        super().on_train_batch_end(batch, logs)
         logs["images_per_second"] = self._rate()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -37,7 +39,8 @@ class StepLogs(keras.callbacks.Callback):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
     def _rate(self) -> float:
-        return self.steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+        steps = self.step - self.epoch_began
+        return steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
 
 
 class WriteHistory(keras.callbacks.Callback):
@@ -62,15 +65,15 @@ class WriteHistory(keras.callbacks.Callback):
         os.replace(temporary, self.path)
 
 
-class StopAtNaN(keras.callbacks.Callback):
+class StopAtNaN(CountSteps):
     """Ends training at the first loss that is not finite, before anything of it is saved."""
 
     def __init__(self, checkpoints: Path, first_step: int):
-        super().__init__()
-        self.checkpoints, self.step = checkpoints, first_step
+        super().__init__(first_step)
+        self.checkpoints = checkpoints
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             newest = checkpoint.latest(self.checkpoints)
@@ -81,15 +84,15 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
-class ShowProgress(keras.callbacks.Callback):
+class ShowProgress(CountSteps):
     """One line for the whole training: steps, time left, losses, last validation."""
 
     def __init__(self, progress: Progress, first_step: int, steps: int):
-        super().__init__()
-        self.progress, self.step, self.steps, self.validation = progress, first_step, steps, ""
+        super().__init__(first_step)
+        self.progress, self.steps, self.validation = progress, steps, ""
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        super().on_train_batch_end(batch, logs)
         self.progress(self.step, self.steps, f"loss {float(logs['loss']):.3f}{self.validation}")
 
     def on_epoch_end(self, epoch, logs=None):

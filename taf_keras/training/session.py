@@ -34,6 +34,7 @@ from taf_keras.training.callbacks import (
 )
 from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.optimizer import build_optimizer
+from taf_keras.training.steps import WriteSteps, compile_arguments, end_calls_with_epochs
 from taf_keras.training.strategy import build_strategy
 
 
@@ -53,6 +54,8 @@ class Session:
         check_formats(config.runtime.export_formats)
         self.strategy = build_strategy(config)
         self.replicas = self.strategy.num_replicas_in_sync
+        config.check_accumulation(self.replicas)
+        self.compile_arguments = compile_arguments(config.runtime, self.replicas)
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
@@ -74,7 +77,7 @@ class Session:
             trainer = TAFTrainer(
                 self.network, config, ConfusionMatrix(self.classes.names), self.replicas, self.teacher
             )
-            trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
+            trainer.compile(build_optimizer(config.training, steps), **self.compile_arguments)
             trainer.optimizer.build(self.network.trainable_variables)
         first_step = _resume(trainer, run)
         began = time.monotonic()
@@ -133,7 +136,8 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
         StopAtNaN(run.checkpoints, first_step),
         *watchers,
         WriteHistory(run.history, first_step // steps_per_epoch),
-        keras.callbacks.TensorBoard(run.tensorboard, update_freq=runtime.log_every, write_graph=False),
+        WriteSteps(run.tensorboard / "steps", runtime.log_every, first_step),
+        keras.callbacks.TensorBoard(run.tensorboard, update_freq="epoch", write_graph=False),
         SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch),
     ]
     validation = {}
@@ -148,7 +152,9 @@ def _fit(config, trainer, splits, run, first_step, steps, steps_per_epoch) -> No
         callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
     with Progress("training") as progress, _readers_errors():
         trainer.fit(
-            training_batches(splits["train"], config, first_step),
+            end_calls_with_epochs(
+                trainer, training_batches(splits["train"], config, first_step), steps_per_epoch
+            ),
             initial_epoch=first_step // steps_per_epoch,
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
