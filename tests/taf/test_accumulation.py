@@ -1,6 +1,10 @@
 """Small batches whose gradients are added up: the update of the large batch."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -112,3 +116,29 @@ def test_parts_that_are_not_equal_are_refused(parts, replicas, own):
     )
     with pytest.raises(UserError, match=f"^{message}$"):
         config_of("fcn8s", parts).check_accumulation(replicas)
+
+
+@pytest.fixture(scope="module")
+def on_two_replicas(tmp_path_factory):
+    """{name: array} of two_replicas_accumulation.py."""
+    output = tmp_path_factory.mktemp("replicas") / "outcome.npz"
+    script = Path(__file__).with_name("two_replicas_accumulation.py")
+    root = script.parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, script, output], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return dict(np.load(output))
+
+
+def test_each_replica_accumulates_its_own_share(on_two_replicas):
+    names = [name for name in on_two_replicas if name.startswith("whole/")]
+    assert len(names) > 20
+    for name in names:
+        parts = on_two_replicas[name.replace("whole/", "parts/")]
+        np.testing.assert_allclose(parts, on_two_replicas[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("replica", [0, 1])
+def test_an_overflow_on_any_replica_stops_the_update_of_all(on_two_replicas, replica):
+    """float16: Keras by itself looks at the first replica alone, and the weight becomes −inf."""
+    assert on_two_replicas[f"overflow/{replica}"] == [1.0]
