@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import EXPORT_FORMATS, STRATEGIES, RuntimeConfig
+from taf_keras.config import EXPORT_FORMATS, JIT_COMPILE, STRATEGIES, RuntimeConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -43,6 +43,21 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         RuntimeConfig.deterministic,
         "On a GPU: only operations that give the same result each time, so that a run which is repeated, or "
         "interrupted and resumed, ends with the same weights bit for bit; slower. On a CPU it is always so. "
+        "Default: ours.",
+    )
+    flag.integer(
+        "steps_per_execution",
+        RuntimeConfig.steps_per_execution,
+        "Steps that run in one call, 1 or more: less time between them where steps are short. Progress, logs "
+        "and the stop at a NaN come once a call; an epoch's last call has the steps that are left. "
+        "Default: ours.",
+    )
+    flag.choice(
+        "jit_compile",
+        RuntimeConfig.jit_compile,
+        JIT_COMPILE,
+        "Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without a GPU, "
+        "where a compiled step took seven times as long, and with several devices, where true is refused. "
         "Default: ours.",
     )
     flag.integer(

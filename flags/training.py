@@ -20,6 +20,13 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Images per step over all replicas, partners included, 1 or more; even where the method uses "
         "partners. The paper: 16, but 8 for ResNet-50 on Cityscapes (Section 5.2).",
     )
+    flag.integer(
+        "gradient_accumulation_steps",
+        TrainingConfig.gradient_accumulation_steps,
+        "Small batches into which each device cuts its share of --batch_size, one after the other in less "
+        "memory; 1 or more, a divisor of its key frames. Updates, and all that counts steps, stay what they "
+        "are, but batch norm has the statistics of each small batch. Default: ours.",
+    )
     flag.number(
         "learning_rate",
         TrainingConfig.learning_rate,

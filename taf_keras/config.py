@@ -17,6 +17,7 @@ CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker")
+JIT_COMPILE = ("auto", "true", "false")
 DATASETS = ("synthetic", "camvid", "cityscapes", "manifest", "packed")
 SPLITS = ("train", "val", "test")
 LABELS = ("key", "all")
@@ -285,10 +286,17 @@ class PartnerLabelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Optimisation (Section 5.2). `batch_size` counts images over all replicas, partners included."""
+    """Optimisation (Section 5.2).
+
+    Attributes:
+        batch_size: images per update over all replicas, partners included.
+        gradient_accumulation_steps: small batches into which each replica cuts its share of the batch; their
+            gradients are added up to those of the batch. Batch norm has the statistics of each small batch.
+    """
 
     epochs: int = 300
     batch_size: int = 16
+    gradient_accumulation_steps: int = 1
     learning_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -299,7 +307,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         require_one_of("dtype", self.dtype, DTYPES)
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
         for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
             value = getattr(self, name)
@@ -324,6 +332,9 @@ class RuntimeConfig:
         kept_mb: memory for key frames and label maps that stay decoded from one epoch to the next, MB of
             10⁶ bytes. All of CamVid's take 254, all of Cityscapes' 25 000.
         deterministic: a GPU uses operations that give the same result each time; a CPU always does.
+        steps_per_execution: steps that run in one call; progress, logs and the stop at a NaN come behind it.
+        jit_compile: one of JIT_COMPILE, whether XLA compiles the step; `auto` leaves that to Keras where
+            there is one GPU, and is off elsewhere.
         log_every: steps between two entries of TensorBoard's scalars.
         validations: number of validations (and checkpoints) during the training; 0 is none.
         export_formats: any of EXPORT_FORMATS, written beside the SavedModel.
@@ -335,6 +346,8 @@ class RuntimeConfig:
     reader_threads: int = 2
     kept_mb: float = 512.0
     deterministic: bool = False
+    steps_per_execution: int = 1
+    jit_compile: str = "auto"
     log_every: int = 10
     validations: int = 10
     export_formats: tuple[str, ...] = ()
@@ -344,6 +357,11 @@ class RuntimeConfig:
         require(self.replicas is None or self.replicas >= 1, f"--replicas={self.replicas}: must be 1 or more")
         require(self.reader_threads >= 1, f"--reader_threads={self.reader_threads}: must be 1 or more")
         require(0 <= self.kept_mb < math.inf, f"--kept_mb={self.kept_mb}: must be finite and 0 or more")
+        require_one_of("jit_compile", self.jit_compile, JIT_COMPILE)
+        require(
+            self.steps_per_execution >= 1,
+            f"--steps_per_execution={self.steps_per_execution}: must be 1 or more",
+        )
         require(self.log_every >= 1, f"--log_every={self.log_every}: must be 1 or more steps")
         require(self.validations >= 0, f"--validations={self.validations}: must be 0 or more")
         for name in self.export_formats:
@@ -377,9 +395,20 @@ class Config:
                 f"--batch_size={self.training.batch_size}: --method={self.taf.method} needs an even number, "
                 "half key frames and half partners",
             )
+        self.check_accumulation(replicas=1)
         crop_size = self.data.crop_size or self.data.image_size
         if crop_size is not None:
             check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
+
+    def check_accumulation(self, replicas: int) -> None:
+        """UserError unless each of `replicas` can cut its key frames into equal small batches."""
+        parts = self.training.gradient_accumulation_steps
+        own = self.key_frames_per_step // replicas
+        require(
+            own % parts == 0,
+            f"--gradient_accumulation_steps={parts}: the {own} key frames that a device has in a step "
+            "cannot be cut into so many equal parts",
+        )
 
     def _check_change_rates(self):
         if self.measures_rates:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import VOID, Split
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.pipeline.batches import evaluation_batches
 
@@ -29,10 +29,15 @@ def network_predictor(network: keras.Model) -> Predict:
 
 
 def saved_model_predictor(folder: str) -> Predict:
-    """Predicts with an exported model. Raises: UserError where `folder` holds none."""
+    """Predicts with an exported model. Raises: UserError where `folder` holds none, or a damaged one."""
     if not (Path(folder) / "saved_model.pb").is_file():
         raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
-    model = tf.saved_model.load(folder)  # kept: its function does not keep its variables alive
+    try:
+        model = tf.saved_model.load(folder)  # kept: its function does not keep its variables alive
+    except Exception as error:  # TensorFlow has many for a damaged file
+        raise UserError(f"{folder}: not an exported model, or damaged: {first_line(error)}") from None
+    if not hasattr(model, "serve"):
+        raise UserError(f"{folder}: is no model that train.py exported: it has no endpoint serve")
     return lambda images: model.serve(images)["labels"].numpy()
 
 

@@ -25,7 +25,8 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
     returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
-    width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`.
+    width)}. It refuses all else: shapes with an InvalidArgumentError that says what is allowed. Preprocessing
+    is inside. The signatures are `serving_default` (uint8) and `serve_float32`.
     `assets.extra/classes.json` holds the class names and colours.
 
     `formats` adds model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the same outputs.
@@ -35,14 +36,15 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
 
     @tf.function
     def serve(images):
-        logits = network(tf.cast(images, tf.float32), training=False)
+        logits = network(tf.cast(_checked(images), tf.float32), training=False)
         return {
             "probabilities": tf.nn.softmax(logits),
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
+    # Any shape: what a signature says of shapes is not held when it is called.
     frames = {
-        dtype: serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
+        dtype: serve.get_concrete_function(tf.TensorSpec(None, dtype, name="images"))
         for dtype in (tf.uint8, tf.float32)
     }
     module = tf.Module()
@@ -61,6 +63,15 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
         _single_file_model(network).export(str(temporary / _FILES[name]), format=name, verbose=False)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
+
+
+def _checked(images):
+    """The same images, known to be (batch, height, width, 3), once a graph with them has looked."""
+    shape = tf.shape(images)
+    fits = (tf.size(shape) == 4) & tf.reduce_all(shape >= 1) & tf.reduce_all(shape[-1:] == 3)
+    message = "images must be RGB frames (batch, height, width, 3), each 1 or more, not of shape"
+    with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape])]):
+        return tf.ensure_shape(tf.identity(images), (None, None, None, 3))
 
 
 def check_formats(formats) -> None:

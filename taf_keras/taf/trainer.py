@@ -187,23 +187,41 @@ class TAFTrainer(keras.Model):
         return {name: value[None] for name, value in results.items()} if several else results
 
     def train_step(self, batch):
+        variables, gradients = self.network.trainable_variables, None
+        for part in self._small_batches(batch):
+            # One after the other: each gives its memory back before the next one takes it.
+            with tf.control_dependencies(gradients or ()):
+                own = self._accumulate(part, variables)
+                gradients = [a + b for a, b in zip(gradients, own, strict=True)] if gradients else own
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+        results = {metric.name: metric.result() for metric in self.train_metrics}
+        if self.swaps:
+            results |= self.branch_statistics.result()
+        return self._figures(results)
+
+    def _small_batches(self, batch) -> list[dict]:
+        """The batch in `gradient_accumulation_steps` equal parts."""
+        count = self.config.training.gradient_accumulation_steps
+        parts = {name: ops.split(values, count, axis=0) for name, values in batch.items()}
+        return [{name: parts[name][i] for name in parts} for i in range(count)]
+
+    def _accumulate(self, batch, variables) -> list:
+        """Gradients of a small batch's share of the loss; its figures go to the metrics."""
         with tf.GradientTape() as tape:
             values = self.objective(batch)
             per_example = self.total(values)
-            # The mean over the global batch: this replica's mean, over the number of replicas.
-            loss = ops.mean(per_example) / self.replicas
+            # The mean over the global batch: this mean, over the number of replicas and of small batches.
+            loss = ops.mean(per_example) / (self.replicas * self.config.training.gradient_accumulation_steps)
             scaled = self.optimizer.scale_loss(loss)  # float16 only
-        variables = self.network.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        gradients = tape.gradient(scaled, variables)
 
         values["loss"] = per_example
         for metric in self.train_metrics:
             metric.update_state(values.get(metric.name, ops.zeros_like(per_example)))
-        results = {metric.name: metric.result() for metric in self.train_metrics}
         if self.swaps:
             self.branch_statistics.update_state(values["delta"], values["slack"], values["drawn"])
-            results |= self.branch_statistics.result()
-        return self._figures(results)
+        return gradients
 
     def test_step(self, batch):
         logits = self(batch["image"], training=False)

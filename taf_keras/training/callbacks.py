@@ -18,9 +18,10 @@ from taf_keras.storage import checkpoint
 from taf_keras.storage.atomic import replaced
 from taf_keras.training.begun_epoch import epoch_sums
 from taf_keras.training.interruption import StopRequest
+from taf_keras.training.steps import CountSteps
 
 
-class StepLogs(keras.callbacks.Callback):
+class StepLogs(CountSteps):
     """Adds the images per second to every step's and epoch's logs. Goes first: the others write them."""
 
     def __init__(self, images_per_step: int):
@@ -28,10 +29,11 @@ class StepLogs(keras.callbacks.Callback):
         self.images_per_step = images_per_step
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began, self.steps = time.perf_counter(), 0
+        super().on_epoch_begin(epoch, logs)
+        self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
+        super().on_train_batch_end(batch, logs)
         logs["images_per_second"] = self._rate()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -39,7 +41,8 @@ class StepLogs(keras.callbacks.Callback):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
     def _rate(self) -> float:
-        return self.steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+        steps = self.step - self.epoch_began
+        return steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
 
 
 class WriteHistory(keras.callbacks.Callback):
@@ -63,27 +66,15 @@ class WriteHistory(keras.callbacks.Callback):
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
 
 
-class WriteScalars(keras.callbacks.TensorBoard):
-    """Keras' own, but the points of a resumed run lie behind those of the run before."""
-
-    def __init__(self, folder: Path, every_steps: int, steps_per_epoch: int, first_step: int):
-        super().__init__(folder, update_freq=every_steps, write_graph=False)
-        self.steps_per_epoch, self.first_step = steps_per_epoch, first_step
-
-    def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
-        self._global_train_batch = max(epoch * self.steps_per_epoch, self.first_step)
-
-
-class StopAtNaN(keras.callbacks.Callback):
+class StopAtNaN(CountSteps):
     """Ends training at the first loss that is not finite, before anything of it is saved."""
 
     def __init__(self, checkpoints: Path, first_step: int):
-        super().__init__()
-        self.checkpoints, self.step = checkpoints, first_step
+        super().__init__(first_step)
+        self.checkpoints = checkpoints
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        super().on_train_batch_end(batch, logs)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             newest = checkpoint.latest(self.checkpoints)
@@ -94,15 +85,15 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
-class ShowProgress(keras.callbacks.Callback):
+class ShowProgress(CountSteps):
     """One line for the whole training: steps, time left, losses, last validation."""
 
     def __init__(self, progress: Progress, first_step: int, steps: int):
-        super().__init__()
-        self.progress, self.step, self.steps, self.validation = progress, first_step, steps, ""
+        super().__init__(first_step)
+        self.progress, self.steps, self.validation = progress, steps, ""
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        super().on_train_batch_end(batch, logs)
         self.progress(self.step, self.steps, f"loss {float(logs['loss']):.3f}{self.validation}")
 
     def on_epoch_end(self, epoch, logs=None):
@@ -110,7 +101,7 @@ class ShowProgress(keras.callbacks.Callback):
             self.validation = f"  val mIoU {float(logs['val_miou']):.1%}"
 
 
-class SaveCheckpoints(keras.callbacks.Callback):
+class SaveCheckpoints(CountSteps):
     """Saves the whole state every `every` epochs, after the last one, and where a signal ends the run.
 
     A signal is obeyed at the end of a step; behind the last step of an epoch, at the end of its
@@ -126,27 +117,25 @@ class SaveCheckpoints(keras.callbacks.Callback):
         first_step: int,
         request: StopRequest,
     ):
-        super().__init__()
+        super().__init__(first_step)
         self.folder, self.every, self.epochs = folder, every, epochs
-        self.steps_per_epoch, self.first_step, self.request = steps_per_epoch, first_step, request
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begin = max(epoch * self.steps_per_epoch, self.first_step)
+        self.steps_per_epoch, self.request = steps_per_epoch, request
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.begin + batch + 1
-        if self.request.signal is not None and step % self.steps_per_epoch:
-            self._save(step)
+        super().on_train_batch_end(batch, logs)
+        if self.request.signal is not None and self.step % self.steps_per_epoch:
+            self._save()
 
     def on_epoch_end(self, epoch, logs=None):
         done = epoch + 1
         if done % self.every == 0 or done == self.epochs or self.request.signal is not None:
-            self._save(done * self.steps_per_epoch)
+            self._save()
 
-    def _save(self, step: int) -> None:
-        whole_epoch = step % self.steps_per_epoch == 0
-        path = checkpoint.save(self.model, self.folder, step, {} if whole_epoch else epoch_sums(self.model))
-        self.request.obey(f"step {step} is saved in {path}")
+    def _save(self) -> None:
+        whole_epoch = self.step % self.steps_per_epoch == 0
+        sums = {} if whole_epoch else epoch_sums(self.model)
+        path = checkpoint.save(self.model, self.folder, self.step, sums)
+        self.request.obey(f"step {self.step} is saved in {path}")
 
 
 class WritePictures(keras.callbacks.Callback):

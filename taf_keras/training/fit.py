@@ -22,10 +22,10 @@ from taf_keras.training.callbacks import (
     StopAtNaN,
     WriteHistory,
     WritePictures,
-    WriteScalars,
 )
 from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.interruption import StopRequest, stop_requests
+from taf_keras.training.steps import WriteSteps, end_calls_with_epochs
 from taf_keras.training.strategy import distribute
 
 
@@ -65,13 +65,16 @@ def fit(
         for first, end in _stretches(first_step, steps, steps_per_epoch):
 
             def batches(share, first=first, end=end):
-                return training_batches(splits["train"], config, first, end, share)
+                # Without an end: from their number, Keras, which counts full calls, would stop too early.
+                return training_batches(splits["train"], config, first, end, share).repeat()
 
+            steps_of_epoch = min(end - first, steps_per_epoch)
+            end_calls_with_epochs(trainer, steps_of_epoch)
             trainer.fit(
                 distribute(strategy, batches),
                 initial_epoch=first // steps_per_epoch,
                 epochs=-(-end // steps_per_epoch),
-                steps_per_epoch=min(end - first, steps_per_epoch),
+                steps_per_epoch=steps_of_epoch,
                 shuffle=False,
                 verbose=0,
                 callbacks=callbacks,
@@ -90,7 +93,8 @@ def _writers(
         callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
     callbacks += [
         WriteHistory(run.history, first_step // steps_per_epoch),
-        WriteScalars(run.tensorboard, runtime.log_every, steps_per_epoch, first_step),
+        WriteSteps(run.tensorboard / "steps", runtime.log_every, first_step),
+        keras.callbacks.TensorBoard(run.tensorboard, update_freq="epoch", write_graph=False),
     ]
     if runtime.validations:
         predict = network_predictor(trainer.network)

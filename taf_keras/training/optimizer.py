@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from taf_keras.config import TrainingConfig
@@ -37,6 +38,23 @@ class CoupledSGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable("taf_keras")
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """Keras' dynamic loss scaling, where a gradient that overflows on any replica stops the update of all.
+
+    Keras asks the first replica alone, before the gradients are summed: with an overflow on another one, it
+    adds infinity to the weights of all.
+    """
+
+    def check_finite(self, grads):
+        finite = super().check_finite(grads)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return finite
+        overflows = 1.0 - ops.cast(finite, "float32")
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, overflows) == 0
+
+
+@keras.saving.register_keras_serializable("taf_keras")
 class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """initial·(1 − step/steps)^power, to 0 at the end, after a linear warm-up of `warmup_steps`.
 
@@ -67,5 +85,5 @@ def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Opti
     schedule = PolynomialDecay(config.learning_rate, steps, config.lr_power, config.warmup_steps)
     optimizer = CoupledSGD(schedule, momentum=config.momentum, l2=config.weight_decay)
     if config.dtype == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = LossScale(optimizer)
     return optimizer

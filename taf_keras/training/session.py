@@ -25,6 +25,7 @@ from taf_keras.training.cluster import Cluster
 from taf_keras.training.connection import from_chief, share_state
 from taf_keras.training.fit import fit
 from taf_keras.training.optimizer import build_optimizer
+from taf_keras.training.steps import compile_arguments
 
 
 class Session:
@@ -48,6 +49,8 @@ class Session:
             tf.config.experimental.enable_op_determinism()
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
+        config.check_accumulation(self.replicas)
+        self.compile_arguments = compile_arguments(config.runtime, self.replicas)
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
@@ -69,7 +72,7 @@ class Session:
             trainer = TAFTrainer(
                 self.network, config, ConfusionMatrix(self.classes.names), self.replicas, self.teacher
             )
-            trainer.compile(optimizer=build_optimizer(config.training, steps), jit_compile=False)
+            trainer.compile(build_optimizer(config.training, steps), **self.compile_arguments)
             trainer.optimizer.build(self.network.trainable_variables)
         first_step, sums = _resume(trainer, run) if self.cluster.is_chief else (0, {})
         if self.cluster.is_distributed:

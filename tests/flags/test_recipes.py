@@ -45,6 +45,7 @@ LEFT_TO_DEFAULT = {
     "seed",
     "subset_seed",
     "batch_norm_frames",  # the paper does not say
+    "gradient_accumulation_steps",  # of the memory that there is
     *("rates_from", "rates_quantile"),  # of --change_rates=auto
     *("partner", "partner_label_weight", "flow_tolerance_px", "teacher", "confidence"),  # not the paper's
     *("on_bad_file", "allow_outside_files"),  # of the user's files

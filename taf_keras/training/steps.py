@@ -1,0 +1,88 @@
+"""How many steps run in one call, how they are compiled, and callbacks that count steps and not calls."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from taf_keras.config import RuntimeConfig
+from taf_keras.errors import UserError
+
+
+def compile_arguments(runtime: RuntimeConfig, replicas: int) -> dict:
+    """`steps_per_execution` and `jit_compile` of `keras.Model.compile`.
+
+    Raises: UserError where XLA cannot compile the step.
+    """
+    if runtime.jit_compile == "true" and replicas > 1:
+        raise UserError(
+            f"--jit_compile=true: XLA cannot compile a step that {replicas} replicas share; "
+            "allowed are auto and false, or one device"
+        )
+    jit_compile = "auto" if runtime.jit_compile == "auto" and replicas == 1 else runtime.jit_compile == "true"
+    return {"steps_per_execution": runtime.steps_per_execution, "jit_compile": jit_compile}
+
+
+def end_calls_with_epochs(trainer: keras.Model, steps_per_epoch: int) -> None:
+    """Gives a compiled trainer a train function whose last call in an epoch has the steps that are left.
+
+    Keras by itself runs `steps_per_execution` steps there too, and so into the next epoch.
+    """
+    most, done, functions = trainer.steps_per_execution, 0, {}
+
+    def train(iterator):
+        nonlocal done
+        steps = min(most, steps_per_epoch - done)
+        done = (done + steps) % steps_per_epoch
+        trainer.steps_per_execution = steps  # read by Keras when it traces the function
+        try:
+            if steps not in functions:
+                trainer.make_train_function(force=True)
+                functions[steps] = trainer.train_function
+            return functions[steps](iterator)
+        finally:
+            trainer.steps_per_execution, trainer.train_function = most, train
+
+    trainer.train_function = train
+
+
+class CountSteps(keras.callbacks.Callback):
+    """`step` is the number of steps that are done, whatever the number of steps in a call.
+
+    Args:
+        first_step: steps that were done before this training.
+    """
+
+    def __init__(self, first_step: int = 0):
+        super().__init__()
+        self.step = self.epoch_began = first_step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch_began = self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Keras tells the last step of a full call, also where the epoch ended before it.
+        self.step = self.epoch_began + min(batch + 1, self.params["steps"])
+
+
+class WriteSteps(CountSteps):
+    """Writes every step's figures to TensorBoard as `batch_NAME`, at most once in `every` steps.
+
+    (Keras' TensorBoard counts calls, and from 0 when a training is resumed.)
+    """
+
+    def __init__(self, folder, every: int, first_step: int):
+        super().__init__(first_step)
+        self.writer, self.every = tf.summary.create_file_writer(str(folder)), every
+
+    def on_train_batch_end(self, batch, logs=None):
+        before = self.step
+        super().on_train_batch_end(batch, logs)
+        if before // self.every == self.step // self.every:
+            return
+        with self.writer.as_default(step=self.step):
+            for name, value in logs.items():
+                tf.summary.scalar(f"batch_{name}", value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.writer.flush()
