@@ -48,8 +48,10 @@ def _fingerprint(config: Config) -> str:
 
 def _gather(cluster: Cluster, settings: str, deadline: float, seconds: float) -> None:
     port = int(cluster.workers[0].rpartition(":")[2])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        server = socket.create_server(("", port))
+        server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise UserError(f"TF_CONFIG: cannot listen at {cluster.workers[0]}: {error.strerror}") from None
     missing = dict(list(enumerate(cluster.workers))[1:])
