@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-import threading
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
+from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.training.cluster import Cluster
-
-CONNECT_SECONDS = 600  # for all workers to come; schedulers start machines minutes apart
-BAD_INPUT = 2  # as in flags/script.py
+from taf_keras.training.rendezvous import meet
 
 # What TensorFlow raises in a worker whose connection to another breaks, or is never made.
 _BROKEN = (
@@ -26,29 +22,13 @@ _BROKEN = (
 )
 
 
-def connect(cluster: Cluster) -> tf.distribute.MultiWorkerMirroredStrategy:
+def connect(cluster: Cluster, config: Config) -> tf.distribute.MultiWorkerMirroredStrategy:
     """The strategy of all workers, once all of them are there; before TensorFlow's first operation.
 
-    Where one has not come after CONNECT_SECONDS, the process ends with one line and exit code 2.
+    Raises: UserError that names a worker that has not come, or was started with other flags.
     """
-    timer = threading.Timer(CONNECT_SECONDS, _give_up, [cluster])
-    timer.daemon = True
-    timer.start()
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    finally:
-        timer.cancel()
-
-
-def _give_up(cluster: Cluster) -> None:
-    """Ends the process: TensorFlow itself waits for an hour, where no exception reaches it."""
-    print(
-        f"error: TF_CONFIG: not all of {', '.join(cluster.workers)} were there within {CONNECT_SECONDS} s; "
-        "start train.py with the same flags on each",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(BAD_INPUT)
+    meet(cluster, config)
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 @contextmanager

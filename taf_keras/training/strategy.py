@@ -44,7 +44,7 @@ def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
         if not gpus and count > 1:
             raise UserError(f"--replicas={count}: a worker without a GPU has one")
         tf.config.set_visible_devices(gpus[:count], "GPU")
-        return connect(cluster)
+        return connect(cluster, config)
     devices = [f"/gpu:{i}" for i in range(count)] if gpus else _logical_cpus(count)
     return tf.distribute.MirroredStrategy(devices)
 

@@ -1,7 +1,6 @@
 """Script of test_local_cluster.py: train.py with a tiny backbone, in float64 where weights are compared.
 
-Usage: python cluster_run.py FLAGS of train.py. In the environment, TAF_FLOAT64=1 makes the network float64,
-and TAF_CONNECT_SECONDS is how long a worker waits for the others.
+Usage: python cluster_run.py FLAGS of train.py. TAF_FLOAT64=1 in the environment makes the network float64.
 """
 
 import os
@@ -18,9 +17,8 @@ def main() -> None:
     from taf_examples import in_float64, pyramid
 
     from taf_keras.models import build
-    from taf_keras.training import connection, run, session
+    from taf_keras.training import run, session
 
-    connection.CONNECT_SECONDS = int(os.environ.get("TAF_CONNECT_SECONDS", 600))
     build.build_backbone = pyramid
     if os.environ.get("TAF_FLOAT64"):
         session.build_model = lambda *args: in_float64(build.build_model(*args))
