@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
@@ -57,13 +58,24 @@ class WriteHistory(keras.callbacks.Callback):
         self.path = path
         self.rows = []
         if first_epoch and path.is_file():
-            known = pd.read_csv(path, float_precision="round_trip")  # the default may be off by the last bit
-            self.rows = known[known.epoch < first_epoch].to_dict("records")
+            self.rows = [row for row in _read_rows(path) if row["epoch"] < first_epoch]
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch} | {name: float(value) for name, value in logs.items()})
         with replaced(self.path) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
+
+
+def _read_rows(path: Path) -> list[dict]:
+    """The rows of a history. (In some versions, pandas reads numbers that are off by their last bit.)"""
+    try:
+        with path.open(newline="") as file:
+            rows = [{k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)]
+        return [row | {"epoch": int(row["epoch"])} for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: damaged: {first_line(error)}; delete it to go on without its rows"
+        ) from None
 
 
 class StopAtNaN(CountSteps):

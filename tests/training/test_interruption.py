@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
+from taf_keras.errors import UserError
+from taf_keras.training.callbacks import WriteHistory
+
 KILLED = -signal.SIGKILL
 TIME_DEPENDENT = {"images_per_second", "seconds", "training_seconds"}
 MIRRORED = {"strategy": "mirrored", "replicas": 2}
@@ -114,3 +117,20 @@ def test_twenty_kills(undisturbed, tmp_path, runtime):
     ]
     assert len(kills) == 20
     assert_equal(disturb(config, kills, tmp_path), expected)
+
+
+def test_rows_of_the_history_come_back_as_they_were(tmp_path):
+    """pandas' fast parser misses the last bit of numbers like these; 300 of them are enough to notice."""
+    path = tmp_path / "history.csv"
+    written = WriteHistory(path, 0)
+    values = np.random.default_rng(0).random(300) * 1e-3
+    for epoch, value in enumerate(values):
+        written.on_epoch_end(epoch, {"loss": value} | ({"val_miou": value / 3} if epoch % 2 else {}))
+    before = path.read_bytes()
+    resumed = WriteHistory(path, 299)
+    resumed.on_epoch_end(299, {"loss": values[299], "val_miou": values[299] / 3})
+    assert path.read_bytes() == before
+
+    path.write_text("epoch,loss\n0,abc\n")
+    with pytest.raises(UserError, match=r"history.csv: damaged: .*; delete it to go on without its rows"):
+        WriteHistory(path, 1)
