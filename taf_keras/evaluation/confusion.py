@@ -33,7 +33,8 @@ class ConfusionMatrix(keras.metrics.Metric):
         predictions = ops.reshape(ops.cast(predictions, "int32"), (-1,))
         # Void goes to a bin of its own behind the matrix, which is cut off.
         cells = ops.where(labels == VOID, size * size, labels * size + predictions)
-        counts = ops.bincount(cells, minlength=size * size + 1)[: size * size]
+        # Not ops.bincount, which XLA cannot compile.
+        counts = ops.segment_sum(ops.ones_like(cells), cells, size * size + 1)[: size * size]
         self.counts.assign_add(sum_over_replicas(ops.cast(ops.reshape(counts, (size, size)), "int64")))
 
     def result(self):

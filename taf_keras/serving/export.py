@@ -25,9 +25,9 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
     returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
-    width)}. It refuses all else: shapes with an InvalidArgumentError that says what is allowed. Preprocessing
-    is inside. The signatures are `serving_default` (uint8) and `serve_float32`.
-    `assets.extra/classes.json` holds the class names and colours.
+    width)}. It refuses all else, and says what is allowed. Preprocessing is inside. The signatures are
+    `serving_default` (uint8) and `serve_float32`. `assets.extra/classes.json` holds the class names and
+    colours.
 
     `formats` adds model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the same outputs.
 
@@ -42,9 +42,13 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
-    # Any shape: what a signature says of shapes is not held when it is called.
+    # TensorFlow holds `serve` to these shapes and dtypes by itself, but a signature to its dtype alone: so
+    # signatures are of any shape, which the graph then looks at.
+    for dtype in (tf.uint8, tf.float32):
+        serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
+    any_shape = tf.function(serve.python_function)
     frames = {
-        dtype: serve.get_concrete_function(tf.TensorSpec(None, dtype, name="images"))
+        dtype: any_shape.get_concrete_function(tf.TensorSpec(None, dtype, name="images"))
         for dtype in (tf.uint8, tf.float32)
     }
     module = tf.Module()
@@ -70,7 +74,7 @@ def _checked(images):
     shape = tf.shape(images)
     fits = (tf.size(shape) == 4) & tf.reduce_all(shape >= 1) & tf.reduce_all(shape[-1:] == 3)
     message = "images must be RGB frames (batch, height, width, 3), each 1 or more, not of shape"
-    with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape])]):
+    with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape], summarize=8)]):
         return tf.ensure_shape(tf.identity(images), (None, None, None, 3))
 
 
