@@ -68,7 +68,7 @@ def rows(options: Options) -> list[Row]:
             models[name], logits = build()
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
             optimizer = build_optimizer(config.training, 100_000)
-            models[name].compile(optimizer=optimizer, loss=loss, jit_compile=False)
+            models[name].compile(optimizer=optimizer, loss=loss, metrics=None, jit_compile=False)
             steps[name] = ts.compiled_step(models[name], ts.in_memory(their_batch))
     variants = {name: seconds(ts.warmed_up(step), options.clock) for name, step in steps.items()}
     results = take_turns("libraries", variants, options.rounds)

@@ -52,7 +52,7 @@ class NaiveTrainer(TAFTrainer):
         change = ops.cast(ops.abs(ops.concatenate([batch["offset_frames"]] * 2, axis=0)), "float32")
         limit = losses.slack(self.config.change_rates, drawn, change)
         key, partner = ops.split(losses.hinge(delta, limit), 2, axis=0)
-        cross_entropy = losses.cross_entropy(original[: len(batch["image"])], batch["label"])
+        cross_entropy = losses.cross_entropy(original[: ops.shape(batch["image"])[0]], batch["label"])
         terms = {"delta": delta, "slack": limit, "drawn": drawn}
         return {"cross_entropy": cross_entropy, "taf": key + partner} | terms
 
