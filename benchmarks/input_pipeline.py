@@ -1,6 +1,8 @@
 """How fast pairs of frames become training batches: against bare decoding, against keras-cv, and packed.
 
-    python -m benchmarks.input_pipeline [--json=FILE] [--cpu_time]
+    python -m benchmarks.input_pipeline [--json=FILE] [--cpu_time] [--rounds=7]
+
+which is `python benchmarks/run.py --only=input_pipeline`.
 
 PNG files of CamVid's and Cityscapes' size are written to a temporary folder: smooth noise, whose bytes per
 frame the first lines print (Cityscapes' own frames have 2.3 MB). An example is a key frame, a partner and a
@@ -15,19 +17,14 @@ keras-cv         the same files by tf.io.decode_png; both frames stacked to six 
                  their segmentation mask, so that one draw moves all three; JitteredResize (scale, crop,
                  padding) and RandomFlip for each example, in parallel; then batches of uint8
 keras-cv cached  the same with the decoded key frames and label maps in tf.data's cache
-
-The variants take turns, and a ratio is of one round, so that what else a machine does meets both sides. On a
-busy machine --cpu_time is steadier: it counts the seconds of one core that this process got.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
+import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,14 +37,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
 from taf_keras.clips.load import load_split
 from taf_keras.clips.pack import pack
 from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.pipeline.pairing import draw, locate
-from taf_keras.progress import Progress
 
-ROUNDS = 7
 THREADS = 2
 PAIRS = 8  # key frames of a batch: half of the paper's 16 images
 CLIPS, CONTEXT = 8, 3
@@ -76,6 +72,7 @@ DECODING = "first epoch / decoding"
 PACKED = "packed / first epoch"
 KERAS_CV = "first epoch / keras-cv"
 KERAS_CV_CACHED = "later epochs / keras-cv cached"
+TINY = Files("tiny", 48, 64, 32, 2, 1, {})
 SIZES = (
     Files("CamVid", 360, 480, 360, 2, 12, {DECODING: 0.6, KERAS_CV_CACHED: 2.0}),
     Files("Cityscapes", 1024, 2048, 720, 4, 3, {DECODING: 0.6, KERAS_CV: 2.0}),
@@ -216,7 +213,7 @@ def variants(files: Files, root: Path, clock) -> dict:
 # --- The table ---
 
 
-def measure(files: Files, clock) -> dict[str, np.ndarray]:
+def measure(files: Files, options: Options) -> dict[str, tuple[float, ...]]:
     """Examples per second of every variant in every round."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -224,51 +221,25 @@ def measure(files: Files, clock) -> dict[str, np.ndarray]:
         size = [np.mean([path.stat().st_size for path in root.glob(p)]) for p in ("?.png", "*_label.png")]
         kilobytes = f"{size[0] / 1e3:.0f} kB, label maps {size[1] / 1e3:.0f} kB"
         print(f"{files.name}: {files.height}x{files.width} px, {kilobytes}")
-        runs = variants(files, root, clock)
-        rates = {name: [] for name in runs}
-        with Progress(files.name) as progress:
-            for done in range(1, ROUNDS + 1):
-                for name, run in runs.items():
-                    rates[name].append(run())
-                progress(done, ROUNDS)
-    return {name: np.array(values) for name, values in rates.items()}
+        return take_turns(files.name, variants(files, root, options.clock), options.rounds)
 
 
-def rows(files: Files, rates: dict[str, np.ndarray]) -> list[dict]:
-    """The compared ratios: median, least and largest of the rounds, and target."""
+def rows(options: Options) -> list[Row]:
     found = []
-    for compared in (DECODING, PACKED, KERAS_CV, KERAS_CV_CACHED):
-        name, other = compared.split(" / ")
-        ratios = rates[name] / rates[other]
-        row = {"name": f"{files.name}: {compared}", "ratio": float(np.median(ratios))}
-        row |= {"low": float(ratios.min()), "high": float(ratios.max())}
-        found.append(row | {"target": files.targets.get(compared)})
+    for files in (TINY,) if options.smoke else SIZES:
+        rates = measure(files, options)
+        note = medians(rates, "examples/s")
+        for compared in (DECODING, PACKED, KERAS_CV, KERAS_CV_CACHED):
+            name, other = compared.split(" / ")
+            least = files.targets.get(compared)
+            target = Target("≥", least) if least else None
+            speeds = ratios(rates[name], rates[other])
+            found.append(Row.of(f"speed of {name}, {files.name}", other, speeds, target, note))
+            note = ""  # once for all four
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there")
-    parser.add_argument("--cpu_time", action="store_true", help="examples per CPU second of this process")
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    table = ["| ratio of speeds | median | min–max | target |", "| --- | --- | --- | --- |"]
-    found = []
-    for files in SIZES:
-        rates = measure(files, clock)
-        print("; ".join(f"{name} {np.median(values):.1f}" for name, values in rates.items()), "examples/s")
-        found += rows(files, rates)
-    for row in found:
-        spread = f"{row['low']:.2f}–{row['high']:.2f}"
-        table.append(f"| {row['name']} | {row['ratio']:.2f} | {spread} | {row['target'] or ''} |")
-    print("\n".join(table))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    from benchmarks.run import main
+
+    main(["--only=input_pipeline", *sys.argv[1:]])

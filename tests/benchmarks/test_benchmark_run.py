@@ -1,0 +1,48 @@
+"""The command `python benchmarks/run.py`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.run import BENCHMARKS, chosen, parse
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_only_takes_beginnings_of_names():
+    assert chosen("step,mem") == ["step_mobilenetv2", "step_fcn8s", "step_resnet50", "memory"]
+
+
+def test_by_default_all_but_the_profile():
+    assert set(BENCHMARKS) - set(chosen(None)) == {"profile"}
+
+
+@pytest.mark.parametrize("only", ["nothing", "step,", ""])
+def test_an_unknown_name_is_refused_with_those_that_exist(only, capsys):
+    with pytest.raises(SystemExit):
+        parse([f"--only={only}"])
+    assert "step_mobilenetv2, step_fcn8s" in capsys.readouterr().err
+
+
+def test_every_benchmark_exists():
+    for module, function, _ in BENCHMARKS.values():
+        assert f"\ndef {function}(options: Options)" in (ROOT / f"benchmarks/{module}.py").read_text()
+
+
+def test_a_benchmark_from_its_command_to_its_files(tmp_path):
+    files = {name: tmp_path / f"table.{name}" for name in ("json", "markdown")}
+    command = [sys.executable, "benchmarks/run.py", "--only=evaluation", "--smoke", "--rounds=2"]
+    command += [f"--{name}={file}" for name, file in files.items()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    written = json.loads(files["json"].read_text())
+    assert len(written) == 2
+    for row in written:
+        assert 0 < row["low"] <= row["ratio"] <= row["high"]
+        assert (row["target"], row["sign"]) == (1.05, "≤")
+    text = files["markdown"].read_text()
+    assert "SMOKE RUN" in text
+    assert text in done.stdout
