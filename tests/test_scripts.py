@@ -133,6 +133,11 @@ def test_an_interrupted_run_ends_with_one_line(tmp_path):
     assert (result.returncode, result.stderr) == (130, "interrupted\n")
 
 
+def test_a_terminated_run_ends_with_one_line_too(tmp_path):
+    result = run_main("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", tmp_path)
+    assert (result.returncode, result.stderr) == (143, "interrupted\n")
+
+
 def test_a_defect_keeps_its_traceback(tmp_path):
     result = run_main("1 / 0", tmp_path)
     assert result.returncode == 1

@@ -118,9 +118,11 @@ FAULTS = {
     "after rename": _around_rename(".weights.h5", after=True),
     "history": _around_rename("history.csv", after=False),
     "validation": lambda rng: _before(callbacks.StepLogs, "on_test_batch_end", lambda *_: _kill()),
+    "anywhere": lambda rng: _before(run, "_announce", lambda *_: _soon(rng.uniform(0, 8))),
     "evaluation": lambda rng: _before(session, "evaluate_split", lambda *_: _soon(rng.uniform(0, 0.5))),
-    "export": lambda rng: _before(session, "export_model", lambda *_: _soon(rng.uniform(0, 2))),
+    "export": lambda rng: _before(session, "export_model", lambda *_: _soon(rng.uniform(0, 1))),
     "exported": _around_rename("export", after=False),
     "metrics": _around_rename("metrics.json", after=False),
-    "anywhere": lambda rng: _before(run, "_announce", lambda *_: _soon(rng.uniform(0, 20))),
 }
+IN_TRAINING = list(FAULTS)[:7]
+AT_THE_END = ["evaluation", "export", "exported", "metrics"]
