@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
+import zipfile
 from pathlib import Path
 
 import keras
@@ -56,6 +58,8 @@ def load(trainer: keras.Model, path: Path) -> None:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
-        trainer.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one for each layer, before the error that says it all
+            trainer.load_weights(path)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None

@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
@@ -55,8 +55,13 @@ class WriteHistory(keras.callbacks.Callback):
         self.path = path
         self.rows = []
         if first_epoch and path.is_file():
-            known = pd.read_csv(path)
-            self.rows = known[known.epoch < first_epoch].to_dict("records")
+            try:
+                known = pd.read_csv(path)
+                self.rows = known[known["epoch"] < first_epoch].to_dict("records")
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}: damaged: {first_line(error)}; without it, the run resumes with a new one"
+                ) from None
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch} | {name: float(value) for name, value in logs.items()})
