@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import types
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 from taf_keras.errors import UserError
 
@@ -46,6 +48,8 @@ _FLAG_NAMES = {
     "taf.relative": "relative_change_rates",
     "partner_labels.weight": "partner_label_weight",
 }
+# Far above what is of use; a damaged or hostile config.json must not ask for all memory.
+MOST_HEAD_CHANNELS, MOST_PX = 4096, 16384
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
 
 
@@ -140,8 +144,8 @@ class DataConfig:
         for name in ("image_size", "crop_size"):
             size = getattr(self, name)
             require(
-                size is None or (len(size) == 2 and min(size) >= 1),
-                f"--{name}={size}: height and width must be 1 px or more",
+                size is None or (len(size) == 2 and min(size) >= 1 and max(size) <= MOST_PX),
+                f"--{name}={size}: height and width must be 1 to {MOST_PX} px",
             )
         require(
             self.dataset == "synthetic" or self.data_dir is not None,
@@ -190,7 +194,10 @@ class ModelConfig:
         )
         if self.backbone_width is None:
             object.__setattr__(self, "backbone_width", 0.5 if self.backbone == "mobilenetv2" else 1.0)
-        require(self.head_channels >= 1, f"--head_channels={self.head_channels}: must be 1 or more")
+        require(
+            1 <= self.head_channels <= MOST_HEAD_CHANNELS,
+            f"--head_channels={self.head_channels}: must be 1 to {MOST_HEAD_CHANNELS}",
+        )
         require(0 < self.backbone_width <= 2, f"--backbone_width={self.backbone_width}: must be in (0, 2]")
         require(
             self.backbone_width == 1 or self.backbone == "mobilenetv2",
@@ -244,6 +251,10 @@ class TAFConfig:
         require(
             self.contrast_on == "probabilities" or self.contrastive_loss != "symmetric_cross_entropy",
             "--contrastive_loss=symmetric_cross_entropy needs --contrast_on=probabilities",
+        )
+        require(
+            self.change_rates == "auto" or not isinstance(self.change_rates, str),
+            f"--change_rates={self.change_rates}: write comma-separated numbers or auto",
         )
         require(
             self.change_rates != "auto" or self.rates_from is not None,
@@ -312,6 +323,7 @@ class TrainingConfig:
         for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"--{name}={value}: must be finite and 0 or more")
+        require(self.seed < 2**32, f"--seed={self.seed}: must be below 2^32")
         require(
             0 < self.learning_rate < math.inf,
             f"--learning_rate={self.learning_rate}: must be positive and finite",
@@ -469,15 +481,19 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict) -> Config:
-        """The inverse of `to_dict`. UserError names a group or setting that does not exist."""
+        """The inverse of `to_dict`. UserError names what does not exist, or has another type."""
         groups = {f.name: f.default_factory for f in dataclasses.fields(cls)}
         built = {}
         for group, settings in values.items():
             require(group in groups, f"config: unknown group {group!r}; allowed are {', '.join(groups)}")
-            known = {f.name for f in dataclasses.fields(groups[group])}
-            for name in settings:
+            require(isinstance(settings, dict), f"config: {group} must be an object")
+            known = get_type_hints(groups[group])
+            given = {name: _from_json(value) for name, value in settings.items()}
+            for name, value in given.items():
                 require(name in known, f"config: unknown setting {group}.{name}")
-            built[group] = groups[group](**{k: _from_json(v) for k, v in settings.items()})
+                fits = any(_has_type(value, each) for each in _alternatives(known[name]))
+                require(fits, f"config: {group}.{name} has a value of another type: {repr(value)[:50]}")
+            built[group] = groups[group](**given)
         return cls(**built)
 
 
@@ -486,6 +502,25 @@ def _from_json(value):
     if isinstance(value, list):
         return tuple(map(_from_json, value))
     return math.inf if value == "inf" else value
+
+
+def _alternatives(hint) -> tuple:
+    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _has_type(value, hint) -> bool:
+    """Whether a value is what JSON can hold of a type: `1` is a float too, `true` no int."""
+    if get_origin(hint) is tuple:
+        items = get_args(hint)
+        if not isinstance(value, tuple):
+            return False
+        items = items[:1] * len(value) if items[1:] == (...,) else items
+        return len(items) == len(value) and all(map(_has_type, value, items))
+    if hint is float and type(value) is float:
+        return True
+    if hint in (int, float):
+        return type(value) is int and abs(value) < 2**32
+    return type(value) is hint and (hint is not str or "\0" not in value)
 
 
 def check_weights_file(weights: str) -> None:

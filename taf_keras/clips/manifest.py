@@ -24,7 +24,7 @@ from pathlib import Path
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.config import SPLITS
-from taf_keras.errors import BadFileError, UserError
+from taf_keras.errors import BadFileError, UserError, first_line
 
 COLUMNS = ["clip", "frame", "image", "label"]
 _HEADER = ",".join(COLUMNS)
@@ -46,6 +46,8 @@ def class_table(data_dir: str) -> ClassTable:
         content = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, path))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise UserError(f"{path}: cannot be read: {first_line(error)}") from None
     keys = set(content) if isinstance(content, dict) else set()
     if keys - {"void"} != {"classes"} or not isinstance(content["classes"], list):
         raise UserError(f"{path}: must be {_CLASSES} and no more")

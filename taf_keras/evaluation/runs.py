@@ -60,7 +60,7 @@ class Run:
         if self.ended:
             return self.config.training.epochs
         history = self.folder.history
-        return max(0, len(history.read_text().splitlines()) - 1) if history.is_file() else 0
+        return max(0, len(history.read_bytes().splitlines()) - 1) if history.is_file() else 0
 
 
 def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, common: Sequence[str] = ()) -> list[Run]:
@@ -120,11 +120,17 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def collect(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row for each run that has ended: arm, seed and METRICS, shares in [0, 1]."""
+    """One row for each run that has ended: arm, seed and METRICS, shares in [0, 1].
+
+    Raises: UserError for a damaged metrics.json.
+    """
     rows = []
     for run in runs:
         if run.ended:
             metrics = run.folder.read_metrics()
+            for name in METRICS:
+                if not isinstance(metrics.get(name, ""), float | int | None):
+                    raise UserError(f"{run.folder.metrics}: damaged: {name} is no number")
             rows.append({"arm": run.arm, "seed": run.seed} | {name: metrics[name] for name in METRICS})
     return pd.DataFrame(rows, columns=["arm", "seed", *METRICS])
 

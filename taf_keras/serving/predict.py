@@ -13,7 +13,7 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.decode import read_image
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.pictures import colourise
 from taf_keras.progress import Progress
 
@@ -22,9 +22,16 @@ _OVERLAY = 0.5  # share of the class colour in the overlay
 
 
 def load_classes(model: Path) -> ClassTable:
-    """The class table that `export_model` wrote beside the model."""
-    values = json.loads((model / "assets.extra" / "classes.json").read_text())
-    return ClassTable(tuple(values["names"]), tuple(map(tuple, values["colours"])))
+    """The class table that `export_model` wrote beside the model. Raises: UserError where it is damaged."""
+    path = model / "assets.extra" / "classes.json"
+    try:
+        values = json.loads(path.read_text())
+        colours = np.array(values["colours"], np.uint8)
+        if colours.shape != (len(values["names"]), 3):
+            raise ValueError("needs one colour, three numbers, for each name")
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise UserError(f"{path}: missing or damaged: {first_line(error)}") from None
+    return ClassTable(tuple(map(str, values["names"])), tuple(map(tuple, colours.tolist())))
 
 
 def predict_files(model: str, images: list[str], output_dir: str) -> list[Path]:

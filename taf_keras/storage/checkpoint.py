@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,10 +95,12 @@ def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
     try:
         if wrong := damage(path):
             raise ValueError(wrong)
-        trainer.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one for each layer, before the error that says it all
+            trainer.load_weights(path)
         with h5py.File(path) as file:
             return {name: array[()] for name, array in file.get(_EXTRA, {}).items()}
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from taf_keras.config import Config
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 from taf_keras.storage.atomic import replaced, unfinished
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
@@ -84,11 +84,18 @@ class ModelDir:
             return Config.from_dict(settings)
         except FileNotFoundError:
             raise UserError(f"--model_dir={self.path}: holds no run: {self.config.name} is missing") from None
-        except (json.JSONDecodeError, TypeError, AttributeError, UserError) as error:
-            raise UserError(f"{self.config}: damaged: {error}") from None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, UserError) as error:
+            raise UserError(f"{self.config}: damaged: {first_line(error)}") from None
 
     def read_metrics(self) -> dict:
-        return json.loads(self.metrics.read_text())
+        """The figures of a run that has ended. Raises: UserError where the file is damaged."""
+        try:
+            metrics = json.loads(self.metrics.read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{self.metrics}: damaged: {first_line(error)}") from None
+        if not isinstance(metrics, dict):
+            raise UserError(f"{self.metrics}: damaged: is no JSON object")
+        return metrics
 
 
 def write_json(path: Path, values) -> None:
