@@ -1,8 +1,8 @@
 """What `train.py` adds to the steps, reading, callbacks and logs, and what comes before the first one.
 
 Each round runs `train.py` on synthetic clips, with its default settings and without validations, and reads
-from the times in its TensorBoard log when its first step ended and how long the steps of the later epochs
-took, the pauses between epochs included. It also runs this module by itself, which times in a fresh process
+from the times in its TensorBoard log how long the steps took, the pauses between epochs included, and when
+the first one ended. It also runs this module by itself, which times in a fresh process
 
 import      `import tensorflow`
 build       the network and its optimizer, which the comparison leaves out
@@ -22,31 +22,22 @@ from benchmarks.processes import measure_fresh, run_fresh
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
 
 FLAGS = ["--validations=0", "--val_clips=1", "--test_clips=1"]
-SMOKE = [
-    "--image_size=32x48",
-    "--train_clips=8",
-    "--backbone_width=0.35",
-    "--head_channels=8",
-    "--log_every=1",
-]
+SMOKE = ["--image_size=32x48", "--train_clips=8", "--backbone_width=0.35", "--head_channels=8"]
+SMOKE += ["--log_every=1"]
 
 
 def rows(options: Options) -> list[Row]:
     epochs, steps = (4, 3) if options.smoke else (24, 40)
-    flags = FLAGS + SMOKE * options.smoke
     with tempfile.TemporaryDirectory() as folder:
-        run, bare = Path(folder, "first"), []
-
-        def train(epochs: int, run: Path) -> dict:
-            return through_train(run, [f"--data_dir={folder}/clips", f"--epochs={epochs}", *flags])
-
-        def bare_step() -> dict:
-            return measure_fresh("benchmarks.throughput", run, steps)
-
+        flags = [f"--data_dir={folder}/clips", *FLAGS, *SMOKE * options.smoke]
+        generating = Path(folder, "first")
         print("  train.py generates its clips", flush=True)
-        train(1, run)
-        turns = iter(range(options.rounds))
-        variants = {"train.py": lambda: train(epochs, Path(folder, f"run{next(turns)}")), "bare": bare_step}
+        run_fresh("train.py", f"--model_dir={generating}", "--epochs=1", *flags)
+        runs = (Path(folder, f"run{turn}") for turn in range(options.rounds))
+        variants = {
+            "train.py": lambda: through_train(next(runs), [f"--epochs={epochs}", *flags]),
+            "bare": lambda: measure_fresh("benchmarks.throughput", generating, steps),
+        }
         results = take_turns("train.py", variants, options.rounds)
 
     ours, bare = results["train.py"], results["bare"]
@@ -69,10 +60,9 @@ def through_train(run: Path, flags: list[str]) -> dict:
     run_fresh("train.py", f"--model_dir={run}", *flags)
     times = step_times(run / "tensorboard" / "train")
     first, last = min(times), max(times)
-    # Steady from the second logged step on: behind the trace.
-    begin = sorted(times)[1] if len(times) > 2 else first
-    steady = (times[last] - times[begin]) / max(1, last - begin)
-    return {"first": times[first] - started, "step": steady}
+    step = (times[last] - times[first]) / max(1, last - first)
+    # The log has every tenth step; those from the second to the tenth are steady ones already.
+    return {"first": times[first] - (first - 1) * step - started, "step": step}
 
 
 def step_times(folder: Path) -> dict[int, float]:
