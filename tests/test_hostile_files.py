@@ -153,7 +153,7 @@ def test_a_checkpoint_with_a_hostile_array_is_refused(write, tmp_path, small_net
     from taf_keras.storage import checkpoint
     from taf_keras.taf.trainer import TAFTrainer
 
-    path = checkpoint.save(TAFTrainer(small_network, Config(), ConfusionMatrix("ab")), tmp_path, 1)
+    path = checkpoint.save(TAFTrainer(small_network, Config(), ConfusionMatrix("ab")), tmp_path, 1, {})
     load_network(Config(), "ab", path)  # as it is, it is one
     kernels = []
     with h5py.File(path, "r+") as file:

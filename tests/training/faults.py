@@ -120,7 +120,7 @@ FAULTS = {
     "validation": lambda rng: _before(callbacks.StepLogs, "on_test_batch_end", lambda *_: _kill()),
     "anywhere": lambda rng: _before(run, "_announce", lambda *_: _soon(rng.uniform(0, 8))),
     "evaluation": lambda rng: _before(session, "evaluate_split", lambda *_: _soon(rng.uniform(0, 0.5))),
-    "export": lambda rng: _before(session, "export_model", lambda *_: _soon(rng.uniform(0, 1))),
+    "export": lambda rng: _before(session, "export_model", lambda *_: _soon(rng.uniform(0, 0.3))),
     "exported": _around_rename("export", after=False),
     "metrics": _around_rename("metrics.json", after=False),
 }

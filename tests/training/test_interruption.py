@@ -77,7 +77,7 @@ def assert_equal(one: dict, other: dict) -> None:
 def test_four_kills_and_a_sigterm(tmp_path):
     config = interruptible_config(tmp_path)
     expected = undisturbed(tmp_path, config)
-    kills = ["SIGTERM", "step", "checkpoint", "validation", "export"]
+    kills = ["SIGTERM", "step", "checkpoint", "validation", "exported"]
     result, codes = disturbed(tmp_path, config, kills)
     assert codes == [TERMINATED] + 4 * [KILLED]
     assert_equal(result, expected)
