@@ -45,15 +45,21 @@ def test_the_folder_holds_what_the_readme_says(finished_run):
 
 def test_tensorboard_has_the_scalars_and_pictures(finished_run):
     folder = Path(finished_run[0].runtime.model_dir) / "tensorboard"
-    tags = {name: EventAccumulator(str(folder / name)).Reload().Tags() for name in ("train", "validation")}
+    tags = {
+        name: EventAccumulator(str(folder / name)).Reload().Tags()
+        for name in ("train", "validation", "steps")
+    }
     pictures = EventAccumulator(str(folder / "pictures")).Reload().Tags()
     # Keras writes its scalars as tensors.
-    assert {"batch_loss", "epoch_loss", "epoch_taf", "epoch_cross_entropy", "epoch_learning_rate"} <= set(
+    assert {"epoch_loss", "epoch_taf", "epoch_cross_entropy", "epoch_learning_rate"} <= set(
         tags["train"]["tensors"]
     )
-    assert {"batch_delta/image_pool", "batch_over_slack/conv1x1", "batch_images_per_second"} <= set(
-        tags["train"]["tensors"]
-    )
+    assert {
+        "batch_loss",
+        "batch_delta/image_pool",
+        "batch_over_slack/conv1x1",
+        "batch_images_per_second",
+    } <= set(tags["steps"]["tensors"])
     assert {"epoch_miou", "epoch_iou/road"} <= set(tags["validation"]["tensors"])
     assert len(pictures["tensors"]) == 2  # two validation clips
 
