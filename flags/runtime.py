@@ -49,8 +49,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "steps_per_execution",
         RuntimeConfig.steps_per_execution,
         "Steps that run in one call, 1 or more: less time between them where steps are short. Progress, logs "
-        "and the stop at a NaN come once a call; an epoch's last call has the steps that are left. "
-        "Default: ours.",
+        "and the stop at a NaN come once a call; an epoch's last call has the steps that are left. 1 with "
+        "several devices. Default: ours.",
     )
     flag.choice(
         "jit_compile",

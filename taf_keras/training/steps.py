@@ -12,8 +12,14 @@ from taf_keras.errors import UserError
 def compile_arguments(runtime: RuntimeConfig, replicas: int) -> dict:
     """`steps_per_execution` and `jit_compile` of `keras.Model.compile`.
 
-    Raises: UserError where XLA cannot compile the step.
+    Raises: UserError for what does not work with several replicas.
     """
+    if runtime.steps_per_execution > 1 and replicas > 1:
+        # TensorFlow 2.21 fails in the first call: "You must feed a value for placeholder tensor while/…"
+        raise UserError(
+            f"--steps_per_execution={runtime.steps_per_execution}: several steps a call do not work with "
+            f"{replicas} replicas; allowed is 1, or one device"
+        )
     if runtime.jit_compile == "true" and replicas > 1:
         raise UserError(
             f"--jit_compile=true: XLA cannot compile a step that {replicas} replicas share; "

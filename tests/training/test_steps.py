@@ -135,8 +135,8 @@ def test_a_run_is_the_same_with_several_steps_a_call(tmp_path):
     [("auto", 1, "auto"), ("auto", 2, False), ("true", 1, True), ("false", 1, False), ("false", 2, False)],
 )
 def test_what_keras_is_told_about_xla(flag, replicas, expected):
-    arguments = compile_arguments(RuntimeConfig(jit_compile=flag, steps_per_execution=3), replicas)
-    assert arguments == {"steps_per_execution": 3, "jit_compile": expected}
+    arguments = compile_arguments(RuntimeConfig(jit_compile=flag), replicas)
+    assert arguments == {"steps_per_execution": 1, "jit_compile": expected}
 
 
 def test_auto_is_off_without_a_gpu():
@@ -150,6 +150,12 @@ def test_auto_is_off_without_a_gpu():
 def test_xla_is_refused_with_replicas():
     with pytest.raises(UserError, match=r"^--jit_compile=true: XLA cannot .* that 2 replicas share"):
         compile_arguments(RuntimeConfig(jit_compile="true"), 2)
+
+
+def test_several_steps_a_call_are_refused_with_replicas():
+    with pytest.raises(UserError, match=r"^--steps_per_execution=3: .* do not work with 2 replicas"):
+        compile_arguments(RuntimeConfig(steps_per_execution=3), 2)
+    assert compile_arguments(RuntimeConfig(steps_per_execution=3), 1)["steps_per_execution"] == 3
 
 
 @pytest.mark.slow
