@@ -29,7 +29,8 @@ def flops(graph: tf.Graph) -> Counter:
     """
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
-    with redirect_stdout(io.StringIO()):  # it talks
+    tf.get_logger().setLevel("ERROR")  # it is of TensorFlow 1, and says so; TensorFlow 2 has none
+    with redirect_stdout(io.StringIO()):
         root = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
     found, queue = Counter(), list(root.children)
     while queue:  # the nodes of a list are each the child of the one before

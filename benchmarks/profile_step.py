@@ -6,6 +6,7 @@ over all threads. FLOPs and bytes are counted in the graph before TensorFlow opt
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -51,8 +52,13 @@ def self_times(step) -> Counter:
                     name = plane.event_metadata[metadata_id].name
                     # An operation's event is "name:type"; Python's and the runtime's have other forms.
                     if ":" in name and "::" not in name and not name.startswith("$"):
-                        times[name.rsplit(":", 1)[1].split("#")[0]] += picoseconds / 1e9 / STEPS
+                        times[graph_type(name.rsplit(":", 1)[1])] += picoseconds / 1e9 / STEPS
     return times
+
+
+def graph_type(executed: str) -> str:
+    """The type that an operation has in the graph: _MklNativeFusedConv2D, oneDNN's, is a Conv2D."""
+    return re.sub(r"^_(MklNative|Mkl)?(Fused)?|WithBias$|#.*$", "", executed)
 
 
 def own_durations(events) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ def test_a_benchmark_from_its_command_to_its_files(tmp_path):
     files = {name: tmp_path / f"table.{name}" for name in ("json", "markdown")}
     command = [sys.executable, "benchmarks/run.py", "--only=evaluation", "--smoke", "--rounds=2"]
     command += [f"--{name}={file}" for name, file in files.items()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     written = json.loads(files["json"].read_text())
     assert len(written) == 2
