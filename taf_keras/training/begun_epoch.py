@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from taf_keras.taf.trainer import TAFTrainer
 
-def epoch_sums(trainer: keras.Model) -> dict[str, np.ndarray]:
+
+def epoch_sums(trainer: TAFTrainer) -> dict[str, np.ndarray]:
     """What the metrics have summed up in this epoch, on all replicas: name -> array."""
     return {name: np.array(variable) for name, variable in _variables(trainer).items()}
 
@@ -27,9 +29,7 @@ class GoOnWithEpoch(keras.callbacks.Callback):
         self.sums = {}
 
 
-def _variables(trainer: keras.Model) -> dict[str, keras.Variable]:
-    return {
-        f"{metric.name}:{variable.name}": variable
-        for metric in trainer.metrics
-        for variable in metric.variables
-    }
+def _variables(trainer: TAFTrainer) -> dict[str, keras.Variable]:
+    """Those of the training's own metrics. (Keras' loss can only be read by all workers together.)"""
+    own = [*trainer.train_metrics, *([trainer.branch_statistics] if trainer.swaps else [])]
+    return {f"{metric.name}:{variable.name}": variable for metric in own for variable in metric.variables}

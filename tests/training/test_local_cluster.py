@@ -116,6 +116,20 @@ def test_the_end_of_a_worker_ends_the_others_with_one_line(alone, tmp_path):
         assert "Traceback" not in output
 
 
+def test_a_sigterm_on_the_chief_saves_the_step(alone, tmp_path):
+    """The first worker saves alone: nothing that it reads for it may wait for the others."""
+    _, clips = alone
+    # Three steps an epoch, so that most signals come in the middle of one.
+    command = [*flags(tmp_path / "run", clips, epochs=5000), "--validations=500", "--batch_size=4"]
+    with cluster(command, workers=2) as (chief, _):
+        wait_for_checkpoint(tmp_path / "run")
+        chief.send_signal(signal.SIGTERM)
+        output, _ = chief.communicate(timeout=ENDED_SECONDS)
+    assert chief.returncode == 128 + signal.SIGTERM
+    step = int(re.search(r"interrupted \(SIGTERM\): step (\d+) is saved in", output)[1])
+    assert (tmp_path / "run" / "checkpoints" / f"step-{step:08d}.weights.h5").is_file()
+
+
 def wait_for_checkpoint(folder: Path, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not list((folder / "checkpoints").glob("step-*")):
