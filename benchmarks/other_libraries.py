@@ -6,7 +6,8 @@ images, no void labels and Keras' own cross entropy; ours casts, masks and keeps
 
 The networks differ: theirs have plain 3x3 convolutions in the ASPP and none in the decoder, and classify 256
 channels at full size; ours has separable ones in both, as published, and classifies at stride 4. The notes
-print what follows from it, parameters and counted FLOPs of a step.
+print what follows from it, parameters and counted FLOPs of a step. On a CPU TensorFlow computes dilated
+convolutions by way of SpaceToBatchND, whose padding is work too and is counted.
 """
 
 from __future__ import annotations
