@@ -190,7 +190,7 @@ class TAFTrainer(keras.Model):
         variables, gradients = self.network.trainable_variables, None
         for part in self._small_batches(batch):
             # One after the other: each gives its memory back before the next one takes it.
-            with tf.control_dependencies(gradients or ()):
+            with tf.control_dependencies([tf.group(*gradients)] if gradients else ()):
                 own = self._accumulate(part, variables)
                 gradients = [a + b for a, b in zip(gradients, own, strict=True)] if gradients else own
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
