@@ -10,5 +10,5 @@ def test_it_runs_in_the_projects_folder():
 
 
 def test_a_process_that_fails_is_an_error_with_its_message():
-    with pytest.raises(RuntimeError, match="exit code 1(.|\n)*ZeroDivisionError"):
+    with pytest.raises(RuntimeError, match=r"exit code 1(.|\n)*ZeroDivisionError"):
         run_fresh("-c", "1 / 0")
