@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from taf_keras.clips.clip import VOID
@@ -28,14 +29,8 @@ class ConfusionMatrix(keras.metrics.Metric):
 
     def update_state(self, labels, predictions, sample_weight=None):
         """Adds a batch: integer train ids of equal shapes."""
-        size = len(self.class_names)
-        labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
-        predictions = ops.reshape(ops.cast(predictions, "int32"), (-1,))
-        # Void goes to a bin of its own behind the matrix, which is cut off.
-        cells = ops.where(labels == VOID, size * size, labels * size + predictions)
-        # Not ops.bincount, which XLA cannot compile.
-        counts = ops.segment_sum(ops.ones_like(cells), cells, size * size + 1)[: size * size]
-        self.counts.assign_add(sum_over_replicas(ops.cast(ops.reshape(counts, (size, size)), "int64")))
+        matrices = confusion_matrices(labels, predictions, len(self.class_names))
+        self.counts.assign_add(sum_over_replicas(ops.sum(matrices, axis=0)))
 
     def result(self):
         values = summarise(ops.cast(self.counts, "float32"), ops)
@@ -43,6 +38,24 @@ class ConfusionMatrix(keras.metrics.Metric):
         for i, name in enumerate(self.class_names):
             results[f"iou/{name}"] = values["per_class_iou"][i]
         return results
+
+
+def confusion_matrices(labels, predictions, classes: int):
+    """Pixel counts of each example, int64 (batch, classes, classes), truth in rows.
+
+    Args:
+        labels: integer train ids (batch, …); VOID pixels do not count.
+        predictions: integer train ids of the same shape.
+    """
+    labels, predictions = (
+        ops.reshape(ops.cast(x, "int32"), (ops.shape(x)[0], -1)) for x in (labels, predictions)
+    )
+    # Void goes to a bin of its own behind the matrix, which is cut off.
+    cells = ops.where(labels == VOID, classes**2, labels * classes + predictions)
+    bins = classes**2 + 1
+    with tf.device("CPU:0"):  # on GPUs it is not deterministic, and refused with --deterministic
+        counts = tf.math.bincount(cells, minlength=bins, maxlength=bins, dtype="int64", axis=-1)
+    return ops.reshape(counts[:, :-1], (-1, classes, classes))
 
 
 def summarise(counts, xp=np) -> dict:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from taf_keras.clips.clip import VOID, Split
+from taf_keras.clips.clip import Split
 from taf_keras.errors import UserError, first_line
-from taf_keras.evaluation.confusion import summarise
+from taf_keras.evaluation.confusion import confusion_matrices, summarise
 from taf_keras.pipeline.batches import evaluation_batches
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (b, h, w, 3) -> train ids (b, h, w)
@@ -54,8 +54,7 @@ def evaluate_split(
     matrices = []
     for batch in evaluation_batches(split, image_size, reader_threads=reader_threads):
         predictions = predict(batch["image"])
-        for label, prediction in zip(batch["label"].numpy(), predictions, strict=True):
-            matrices.append(confusion_matrix(label, prediction, len(split.classes)))
+        matrices += list(confusion_matrices(batch["label"], predictions, len(split.classes)).numpy())
         if on_progress:
             on_progress(len(matrices), len(split.clips))
     matrices = np.stack(matrices)
@@ -63,10 +62,8 @@ def evaluate_split(
 
 
 def confusion_matrix(label: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """int64 (classes, classes) pixel counts, truth in rows; void pixels do not count."""
-    counts = label != VOID
-    cells = label[counts].astype(np.int64) * classes + prediction[counts]
-    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    """int64 (classes, classes) pixel counts of one or more maps, truth in rows; void pixels do not count."""
+    return confusion_matrices(label.reshape(1, -1), prediction.reshape(1, -1), classes)[0].numpy()
 
 
 def metrics(matrices: np.ndarray, split: Split) -> dict:

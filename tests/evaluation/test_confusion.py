@@ -3,9 +3,10 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from taf_keras.clips.clip import VOID
-from taf_keras.evaluation.confusion import ConfusionMatrix, summarise
+from taf_keras.evaluation.confusion import ConfusionMatrix, confusion_matrices, summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
 
 NAMES = ("road", "car", "sky", "tree")
@@ -46,6 +47,15 @@ def test_counts_are_those_of_a_loop_over_pixels():
     expected = counted(labels, predictions)
     np.testing.assert_array_equal(measured((labels, predictions)).counts, expected)
     np.testing.assert_array_equal(confusion_matrix(labels, predictions, len(NAMES)), expected)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_each_example_has_its_own_matrix_with_xla_too(jit_compile):
+    labels, predictions = random_maps()
+    function = tf.function(confusion_matrices, jit_compile=jit_compile)
+    matrices = function(tf.constant(labels), tf.constant(predictions), len(NAMES))
+    expected = [counted(*maps) for maps in zip(labels, predictions, strict=True)]
+    np.testing.assert_array_equal(matrices, expected)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
