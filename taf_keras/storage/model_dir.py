@@ -26,6 +26,7 @@ class ModelDir:
         self.config = self.path / "config.json"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
+        self.steps = self.tensorboard / "steps"  # figures of single steps
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
         self.export = self.path / "export"

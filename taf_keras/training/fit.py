@@ -93,7 +93,7 @@ def _writers(
         callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
     callbacks += [
         WriteHistory(run.history, first_step // steps_per_epoch),
-        WriteSteps(run.tensorboard / "steps", runtime.log_every, first_step),
+        WriteSteps(run.steps, runtime.log_every, first_step),
         keras.callbacks.TensorBoard(run.tensorboard, update_freq="epoch", write_graph=False),
     ]
     if runtime.validations:
