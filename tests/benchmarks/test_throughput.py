@@ -3,7 +3,6 @@
 import time
 
 from benchmarks.throughput import step_times
-
 from taf_keras.training.steps import WriteSteps
 
 
