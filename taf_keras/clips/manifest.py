@@ -123,6 +123,7 @@ class _Listed:
         self.within = None if allow_outside_files else os.path.join(os.path.realpath(data_dir), "")
         self.videos: dict[str, dict[int, Frame]] = defaultdict(dict)
         self.lines: dict[str, int] = {}  # image -> where it is listed
+        self.folders: dict[str, str] = {}  # folder -> where it really is
 
     def add(self, line: int, row: list[str]) -> None:
         """Takes a row, or raises _RowFault and takes nothing of it."""
@@ -148,9 +149,17 @@ class _Listed:
 
     def _file(self, name: str) -> str:
         path = os.path.join(self.data_dir, name)
-        if self.within and (os.path.isabs(name) or not os.path.realpath(path).startswith(self.within)):
+        if self.within and (os.path.isabs(name) or not self._is_within(path)):
             raise _RowFault(f"{name} is not a path within --data_dir; --allow_outside_files lets it pass")
         return path
+
+    def _is_within(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            return os.path.realpath(path).startswith(self.within)
+        if folder not in self.folders:  # few hold all files, and each part of a path takes a call to resolve
+            self.folders[folder] = os.path.join(os.path.realpath(folder), "")
+        return self.folders[folder].startswith(self.within)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
