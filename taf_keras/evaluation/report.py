@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from taf_keras.config import Config
+from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.comparison import METRICS
-from taf_keras.evaluation.settings import settings
+from taf_keras.evaluation.settings import frames_seen, of_arm
 from taf_keras.storage.model_dir import ModelDir
 
 PER_CLASS = ("per_class_iou", "per_class_accuracy")
@@ -49,7 +49,8 @@ class ReportArm:
 
     @property
     def config(self) -> Config:
-        return self.runs[0].config
+        """What its runs have in common (see `settings.of_arm`)."""
+        return of_arm(self.runs[0].config)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def read_run(run: ModelDir) -> FinishedRun:
         metrics |= {name: _number(metrics[name]) for name in METRICS}
         for name in PER_CLASS:
             metrics[name] = {label: _number(value) for label, value in metrics[name].items()}
-        metrics |= {"frames": int(metrics["frames"]), "split": str(metrics["split"])}
+        metrics["frames"] = int(metrics["frames"])
+        if metrics["split"] not in SPLITS:
+            raise ValueError(f"split {metrics['split']}")
     except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{run.metrics}: damaged: {error!r}") from None
     return FinishedRun(run, config, metrics)
@@ -125,20 +128,25 @@ def group(runs: Sequence[FinishedRun], reference: str | None = None) -> tuple[li
     experiments, left_out = {}, []
     for run in runs:
         metrics = run.metrics
-        key = (run.config.data.dataset, metrics["split"], metrics["frames"], tuple(metrics["per_class_iou"]))
+        split = metrics["split"]
+        frames = tuple(frames_seen(run.config.data, split).items())
+        key = (split, metrics["frames"], tuple(metrics["per_class_iou"]), frames)
         arms = experiments.setdefault(key, {})
-        own = arms.setdefault(tuple(settings(run.config).values()), {})
+        own = arms.setdefault(of_arm(run.config), {})
         if run.seed in own:
             twin = own[run.seed].folder.path
             left_out.append(f"{run.folder.path}: has the settings and the seed of {twin}")
         own.setdefault(run.seed, run)
     built = []
-    for (dataset, split, frames, classes), arms in experiments.items():
+    differing = _differing(dict(frames) for *_, frames in experiments)
+    for (split, count, classes, frames), arms in experiments.items():
         several = [tuple(run for _, run in sorted(own.items())) for own in arms.values()]
         named = list(map(ReportArm, _names(several), several))
         chosen = _reference(named, reference)
         named.sort(key=lambda arm: arm.name != chosen)  # first the one with which the others are compared
-        title = f"{dataset}, {split}, {frames} frames"
+        dataset = dict(frames)["dataset"]
+        own = (f"{name}={value}" for name, value in frames if (dataset, name) in differing)
+        title = ", ".join([dataset, split, f"{count} frames", *own])
         built.append(Experiment(title, classes, tuple(named), chosen))
     if reference is not None and all(experiment.reference != reference for experiment in built):
         known = ", ".join(arm.name for experiment in built for arm in experiment.arms)
@@ -146,16 +154,27 @@ def group(runs: Sequence[FinishedRun], reference: str | None = None) -> tuple[li
     return built, left_out
 
 
+def _differing(several: Iterable[dict]) -> set[tuple[str, str]]:
+    """(data set, setting) of what differs between experiments on the same data set."""
+    values = {}
+    for own in several:
+        for name, value in own.items():
+            values.setdefault((own["dataset"], name), set()).add(value)
+    return {place for place, found in values.items() if len(found) > 1}
+
+
 def _names(arms: Sequence[Sequence[FinishedRun]]) -> list[str]:
-    """The name of each arm's folder; its path where that is not enough."""
+    """The name of each arm's folder; its path where that is not enough, or its first run's."""
     folders = []
     for runs in arms:
         path = runs[0].folder.path
         folders.append(path.parent if re.fullmatch(r"seed-\d+", path.name) else path)
     names = [folder.name for folder in folders]
-    return [
-        str(folder) if names.count(name) > 1 else name for name, folder in zip(names, folders, strict=True)
-    ]
+    for longer in (folders, [runs[0].folder.path for runs in arms]):
+        names = [
+            str(path) if names.count(name) > 1 else name for name, path in zip(names, longer, strict=True)
+        ]
+    return names
 
 
 def _reference(arms: Sequence[ReportArm], wanted: str | None) -> str:

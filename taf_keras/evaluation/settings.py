@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from taf_keras.config import Config, flag_name
+from taf_keras.config import Config, DataConfig, RuntimeConfig, flag_name
 
 _SIZES = ("image_size", "crop_size")
+
+
+def of_arm(config: Config) -> Config:
+    """The settings that the seeds of an arm share, as the flags of a sweep have them.
+
+    The seed is left at its default. Where the teacher, or the baseline that change rates are measured on,
+    is the run of the same seed, `{seed}` stands for it, and measured rates are `auto` again.
+    """
+    taf, labels = config.taf, config.partner_labels
+    measured = "auto" if taf.rates_from else taf.change_rates
+    return replace(
+        config,
+        taf=replace(taf, change_rates=measured, rates_from=_of_any_seed(taf.rates_from, config)),
+        partner_labels=replace(labels, teacher=_of_any_seed(labels.teacher, config)),
+        training=replace(config.training, seed=Config().training.seed),
+        runtime=RuntimeConfig(),
+    )
+
+
+def _of_any_seed(folder: str | None, config: Config) -> str | None:
+    own = f"seed-{config.training.seed}"  # as the sweep names the folders of runs
+    return folder and "/".join("seed-{seed}" if part == own else part for part in folder.split("/"))
+
+
+def frames_seen(data: DataConfig, split: str) -> dict:
+    """{setting: value} of those that decide which frames of a split are seen, and how large."""
+    names = ["dataset", "data_dir", "image_size", "scene_seed", "drift", f"{split}_clips"]
+    if data.dataset == "synthetic":
+        names.remove("data_dir")  # the clips are the same wherever they are kept
+    if split == "train":
+        names += ["subset", "subset_seed", "label_fraction", "labels"]
+    return {name: getattr(data, name) for name in names}
 
 
 def settings(config: Config) -> dict[str, str]:

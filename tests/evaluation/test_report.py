@@ -105,6 +105,9 @@ def test_runs_that_have_no_result_are_left_out_and_named(runs, capsys):
     write_run(runs / "a" / "seed-0", Config(), 0, 0.3, metrics=None)
     write_run(runs / "b" / "seed-0", Config(), 0, 0.3, metrics='{"miou": "high"}')
     write_run(runs / "c" / "seed-0", Config(), 0, 0.3, config_json="{")
+    other_split = {"split": "<b>", "frames": 1, "per_class_iou": {}, "per_class_accuracy": {}}
+    other_split |= {"miou": 0.1, "pixel_accuracy": 0.1}
+    write_run(runs / "c2" / "seed-0", Config(), 0, 0.3, metrics=json.dumps(other_split))
     write_run(runs / "d" / "seed-0", Config(), 0, 0.3)  # like taf/seed-0
     write_run(runs / "e" / "seed-0", Config(), 9, 0.3, history="no\x00table")
     page = make_page(runs)
@@ -114,6 +117,7 @@ def test_runs_that_have_no_result_are_left_out_and_named(runs, capsys):
         f"{runs}/a/seed-0: has not ended",
         f"{runs}/b/seed-0/metrics.json: damaged",
         f"{runs}/c/seed-0/config.json: damaged",
+        f"{runs}/c2/seed-0/metrics.json: damaged",
         f"{runs}/taf/seed-0: has the settings and the seed of {runs}/d/seed-0",
     ):
         assert f"left out  {line}" in out
@@ -132,6 +136,45 @@ def test_arms_on_other_frames_are_not_compared(runs):
         ("synthetic, test, 10 frames", ["baseline", "taf"]),
         ("camvid, test, 10 frames", ["other"]),
     ]
+
+
+def test_other_scenes_are_other_frames(runs):
+    """Of one data set, by a setting that its title then says."""
+    write_run(runs / "other", replace(BASELINE, data=replace(BASELINE.data, scene_seed=3)), 0, 0.9)
+    found, _ = report.group(report.gather([runs])[0])
+    assert [(e.title, [arm.name for arm in e.arms]) for e in found] == [
+        ("synthetic, test, 10 frames, scene_seed=0", ["baseline", "taf"]),
+        ("synthetic, test, 10 frames, scene_seed=3", ["other"]),
+    ]
+
+
+@pytest.mark.parametrize("jobs_folder", ["runs", "runs/again"])
+def test_seeds_with_teachers_of_their_own_are_one_arm(runs, jobs_folder):
+    for seed in range(3):
+        teacher = f"{jobs_folder}/baseline/seed-{seed}"
+        pseudo = parse("--method=pseudo", f"--teacher={teacher}")
+        write_run(runs / "pseudo" / f"seed-{seed}", pseudo, seed, 0.5)
+        rates = replace(Config().taf, change_rates=(0.1 + seed,) * 5, rates_from=teacher)
+        write_run(runs / "auto" / f"seed-{seed}", replace(Config(), taf=rates), seed, 0.6)
+    (experiment,), _ = report.group(report.gather([runs])[0])
+    assert {arm.name: len(arm.runs) for arm in experiment.arms} == {
+        "baseline": 5, "auto": 3, "pseudo": 3, "taf": 5,
+    }  # fmt: skip
+    page = make_page(runs)
+    assert f"--teacher={jobs_folder}/baseline/seed-{{seed}}" in page
+    assert "--change_rates=auto" in page
+
+
+def test_arms_of_one_folder_have_names_of_their_own(runs):
+    """An arm whose flags were changed between its seeds."""
+    write_run(runs / "taf" / "seed-7", replace(Config(), taf=replace(Config().taf, weight=9.0)), 7, 0.9)
+    (experiment,), _ = report.group(report.gather([runs])[0])
+    names = {arm.name: [run.seed for run in arm.runs] for arm in experiment.arms}
+    assert names == {
+        "baseline": [0, 1, 2, 3, 4],
+        str(runs / "taf" / "seed-0"): [0, 1, 2, 3, 4],
+        str(runs / "taf" / "seed-7"): [7],
+    }
 
 
 def test_pictures_are_in_the_page_as_they_are(runs):
@@ -161,13 +204,13 @@ def test_hostile_names_are_text(tmp_path):
     history = f'epoch,loss,"delta/{HOSTILE.replace(chr(34), "")}","delta/$\\frac$"\n0,1,2,3\n'
     write_run(tmp_path / "runs" / folder_name, config, 0, 0.3, classes=(HOSTILE, "$\\frac"), history=history)
     metrics = tmp_path / "runs" / folder_name / "metrics.json"
-    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"split": HOSTILE, "steps": HOSTILE}))
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"steps": HOSTILE}))
     picture = tmp_path / "runs" / folder_name / "evaluation" / folder_name / f"{folder_name}.png"
     picture.parent.mkdir(parents=True)
     cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
     write_run(tmp_path / "runs" / f"2{folder_name}", config, 0, 0.3)  # left out, with its name
     page = Elements(make_page(tmp_path / "runs"))
-    assert page.text.count(HOSTILE) >= 4  # class (twice), split, steps, weights
+    assert page.text.count(HOSTILE) >= 4  # class (twice), steps, weights
     assert page.text.count(folder_name) >= 4
     assert {tag for tag, _ in page.found} <= {
         *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "span", "small"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,8 @@ from pathlib import Path
 from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config, DataConfig, require
 from taf_keras.errors import UserError
+from taf_keras.evaluation.settings import frames_seen, of_arm
 from taf_keras.storage.model_dir import ModelDir
-
-# The settings that decide which frames an evaluation sees, and those that also decide it for `train`.
-_FRAMES = ("dataset", "data_dir", "image_size", "scene_seed", "drift")
-_TRAINING_FRAMES = ("subset", "subset_seed", "label_fraction", "labels")
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,10 @@ def read_runs(model_dirs: Sequence[str]) -> list[Run]:
     """The runs in `model_dirs`: folders of runs, or folders of such folders, as a sweep's arm is.
 
     A run is named after its folder, several seeds after the folder that holds them and no other run,
-    and as many folders above are added as names need to differ.
+    and as many folders above are added as names need to differ. Of a folder of runs, those that have not
+    ended are left out, which is printed.
 
-    Raises: UserError for a folder without a run, and for a run that is given twice.
+    Raises: UserError for a folder without a run that has ended, and for a run that is given twice.
     """
     paths = [path for text in model_dirs for path in _run_folders(text)]
     require(len(paths) > 0, "--model_dir: must not be empty")
@@ -70,13 +67,13 @@ def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) ->
     if data_dir is not None:
         datas = [replace(data, data_dir=data_dir) for data in datas]
     split = split or evaluation_split(datas[0])
-    decisive = (*_FRAMES, f"{split}_clips", *(_TRAINING_FRAMES if split == "train" else ()))
+    first = frames_seen(datas[0], split)
     for run, data in zip(runs, datas, strict=True):
-        for name in decisive:
-            if getattr(data, name) != getattr(datas[0], name):
+        for name, value in frames_seen(data, split).items():
+            if value != first.get(name):
                 raise UserError(
-                    f"--model_dir={run.folder.path}: has {name}={getattr(data, name)}, {runs[0].folder.path} "
-                    f"has {getattr(datas[0], name)}: a study compares runs on the same frames"
+                    f"--model_dir={run.folder.path}: has {name}={value}, {runs[0].folder.path} "
+                    f"has {first.get(name)}: a study compares runs on the same frames"
                 )
     reach = max(DataConfig.temporal_context, *(data.temporal_context for data in datas))
     return replace(datas[0], temporal_context=reach), split
@@ -85,20 +82,25 @@ def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) ->
 def _run_folders(text: str) -> list[Path]:
     path = Path(os.path.abspath(text))
     below = sorted(file.parent for file in path.glob("*/config.json"))
-    return below if below and not (path / "config.json").is_file() else [path]
+    if not below or (path / "config.json").is_file():
+        return [path]
+    ended = [run for run in below if ModelDir(str(run)).metrics.is_file()]
+    if not ended:
+        raise UserError(f"--model_dir={path}: none of its {len(below)} runs has ended")
+    for run in below:
+        if run not in ended:
+            print(f"left out  {run}: has not ended")
+    return ended
 
 
 def _arms(configs: dict[Path, Config]) -> list[list[Path]]:
     """Groups of runs that differ by their seeds alone; the same seed once more begins another group."""
-    arms: dict[tuple[str, int], list[Path]] = {}
+    arms: dict[tuple[Config, int], list[Path]] = {}
     seen = []
     for path, config in configs.items():
-        settings = config.to_dict()
-        settings.pop("runtime")
-        whole = json.dumps(settings)
-        settings["training"].pop("seed")
-        arms.setdefault((json.dumps(settings), seen.count(whole)), []).append(path)
-        seen.append(whole)
+        run = (of_arm(config), config.training.seed)
+        arms.setdefault((of_arm(config), seen.count(run)), []).append(path)
+        seen.append(run)
     return list(arms.values())
 
 

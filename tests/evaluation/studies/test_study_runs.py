@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from conftest import tiny_config
@@ -12,6 +13,7 @@ def write(folder, seed=0, **groups) -> str:
     training = {"seed": seed} | groups.pop("training", {})
     config = tiny_config(folder.parents[1], training=training, **groups)
     ModelDir(str(folder)).claim(config)
+    (folder / "metrics.json").write_text("{}")
     return str(folder)
 
 
@@ -51,10 +53,35 @@ def test_the_same_seed_again_is_another_model(tmp_path):
     assert names(*folders) == [("old", 0), ("old", 1), ("new", 0), ("new", 1)]
 
 
+def test_seeds_with_teachers_of_their_own_are_one_model(tmp_path):
+    folders = [
+        write(
+            tmp_path / "pseudo" / f"seed-{seed}",
+            seed,
+            taf={"method": "pseudo"},
+            partner_labels={"teacher": f"runs/baseline/seed-{seed}"},
+        )
+        for seed in range(2)
+    ]
+    assert names(*folders) == [("pseudo", 0), ("pseudo", 1)]
+
+
 def test_where_a_run_executes_makes_no_difference(tmp_path):
     a = write(tmp_path / "taf" / "seed-0")
     b = write(tmp_path / "taf" / "seed-1", seed=1, runtime={"reader_threads": 5})
     assert names(a, b) == [("taf", 0), ("taf", 1)]
+
+
+def test_runs_that_have_not_ended_are_left_out_of_their_folder(tmp_path, capsys):
+    folders = [Path(write(tmp_path / "taf" / f"seed-{seed}", seed)) for seed in range(3)]
+    (folders[1] / "metrics.json").unlink()
+    assert names(tmp_path / "taf") == [("taf", 0), ("taf", 2)]
+    assert capsys.readouterr().out == f"left out  {folders[1]}: has not ended\n"
+    assert names(folders[1]) == [("seed-1", 1)]  # named by itself, it is meant
+    for folder in folders[::2]:
+        (folder / "metrics.json").unlink()
+    with pytest.raises(UserError, match="none of its 3 runs has ended"):
+        names(tmp_path / "taf")
 
 
 def test_what_is_no_comparison_is_refused(tmp_path):
@@ -85,8 +112,9 @@ def test_what_training_alone_sees_may_differ_unless_the_split_is_train(tmp_path)
 
 
 def test_the_data_has_the_largest_context_and_lies_where_it_is_said_to(tmp_path):
-    far = write(tmp_path / "b" / "run", data={"temporal_context": 20, "data_dir": "elsewhere"})
-    runs = read_runs([write(tmp_path / "a" / "run"), far])
+    clips = {"dataset": "manifest", "data_dir": "clips", "eval_split": "test"}
+    far = write(tmp_path / "b" / "run", data=clips | {"temporal_context": 20, "data_dir": "elsewhere"})
+    runs = read_runs([write(tmp_path / "a" / "run", data=clips), far])
     with pytest.raises(UserError, match="data_dir=elsewhere"):
         common_data(runs, None, None)
     data, split = common_data(runs, None, "here")
