@@ -408,6 +408,7 @@ class Config:
                 "half key frames and half partners",
             )
         self.check_accumulation(replicas=1)
+        self._check_statistics()
         crop_size = self.data.crop_size or self.data.image_size
         if crop_size is not None:
             check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
@@ -420,6 +421,21 @@ class Config:
             own % parts == 0,
             f"--gradient_accumulation_steps={parts}: the {own} key frames that a device has in a step "
             "cannot be cut into so many equal parts",
+        )
+
+    def _check_statistics(self):
+        """image_pool has one value for each frame: of a single frame, batch norm would have no variance."""
+        training = self.training
+        frames = self.key_frames_per_step // training.gradient_accumulation_steps
+        if self.taf.batch_norm_frames == "all":
+            frames *= training.batch_size // self.key_frames_per_step
+        parts = f" in {training.gradient_accumulation_steps} parts" * (
+            training.gradient_accumulation_steps > 1
+        )
+        require(
+            frames > 1 or self.model.model != "deeplabv3plus",
+            f"--batch_size={training.batch_size}{parts}: one key frame at a time: the batch norm of "
+            "image_pool, which has one value for each frame, needs two or more",
         )
 
     def _check_change_rates(self):

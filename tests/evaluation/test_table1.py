@@ -120,8 +120,8 @@ def test_a_fifth_of_cityscapes_takes_its_595_clips(monkeypatch):
     monkeypatch.setattr(gpu_hours, "forward_flops", lambda *_: (1e12, 0))
     data = DataConfig(dataset="cityscapes", data_dir="data", subset=0.2, crop_size=(64, 64))
     config = Config(data=data)
-    config = replace(config, training=replace(config.training, epochs=1, batch_size=2))
-    # Table 2: CS-0.2 has 595 clips; one key frame and its partner a step.
+    config = replace(config, training=replace(config.training, epochs=1, batch_size=10))
+    # Table 2: CS-0.2 has 595 clips; five key frames and their partners a step.
     assert gpu_hours.gpu_hours(config, 19, 1.0) == pytest.approx(595 * 2 * 3 / 3600)
 
 
@@ -131,7 +131,7 @@ def test_rows_are_really_trained(tmp_path, camvid):
     (tmp_path / "camvid" / "testannot").symlink_to(tmp_path / "camvid" / "valannot")
     folder = tmp_path / "runs"
     arguments = ["--dataset=camvid", f"--data_dir={camvid}", f"--output_dir={folder}", "--rows=3,4", *TINY]
-    table1.main([*arguments, "--batch_size=2", "--temporal_context=30"])  # its stills are 30 frames apart
+    table1.main([*arguments, "--batch_size=4", "--temporal_context=30"])  # its stills are 30 frames apart
     table = pd.read_csv(folder / "table1.csv")
     assert list(table.row) == [3, 4]
     assert table.miou.between(0, 100).all()

@@ -262,3 +262,24 @@ def test_flags_of_studies_and_of_the_plain_evaluation_do_not_mix(arguments, refu
 def test_a_checkpoint_and_a_saved_model_exclude_each_other():
     with pytest.raises(IllegalFlagValueError, match=r"checkpoint=a, saved_model=b: .*not both"):
         parse("--checkpoint=a", "--saved_model=b", modules=[evaluation])
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        (["--batch_size=2"], False),
+        (["--batch_size=4"], True),
+        (["--batch_size=2", "--batch_norm_frames=all"], True),
+        (["--batch_size=2", "--model=fcn8s"], True),
+        (["--batch_size=1", "--method=baseline"], False),
+        (["--batch_size=2", "--method=baseline"], True),
+        (["--batch_size=16", "--gradient_accumulation_steps=8"], False),
+        (["--batch_size=16", "--gradient_accumulation_steps=4"], True),
+    ],
+)
+def test_image_pool_needs_two_frames_for_its_statistics(settings, allowed):
+    if allowed:
+        config_from_flags(parse(*settings))
+    else:
+        with pytest.raises(UserError, match=r"^--batch_size=\d+.*: one key frame at a time: .* two or more$"):
+            config_from_flags(parse(*settings))

@@ -61,9 +61,10 @@ def trained(network, weights, config) -> tuple[list, dict, TAFTrainer]:
 
 
 @pytest.mark.parametrize(
-    ("model", "method"), [("deeplabv3plus", "taf"), ("fcn8s", "taf"), ("fcn8s", "baseline")]
+    ("model", "method", "parts"),
+    [("deeplabv3plus", "taf", 2), ("fcn8s", "taf", 4), ("fcn8s", "baseline", 4)],
 )
-def test_the_update_is_that_of_the_large_batch(model, method):
+def test_the_update_is_that_of_the_large_batch(model, method, parts):
     """Three steps of momentum, coupled weight decay, warm-up and decay; the figures are the batch's too."""
     keras.utils.set_random_seed(0)
     network = frozen(build_model(tiny_config(model).model, CLASSES))
@@ -71,7 +72,7 @@ def test_the_update_is_that_of_the_large_batch(model, method):
     whole, figures, trainer = trained(network, start, config_of(model, 1, method))
     farthest = max(np.abs(a - b).max() for a, b in zip(whole, start, strict=True))
     assert farthest > 0.01
-    weights, own, accumulating = trained(network, start, config_of(model, 4, method))
+    weights, own, accumulating = trained(network, start, config_of(model, parts, method))
     for a, b in zip(weights, whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * farthest)
     assert own == pytest.approx(figures, rel=1e-4, abs=1e-6)
