@@ -1,9 +1,9 @@
-"""Peak memory of the TAF step against a plain one on as many images.
+"""Peak memory of the TAF step against a plain one, and against one in small batches.
 
 Each step runs in a fresh process, since an allocator keeps what it once got. Counted is resident memory: its
 peak during the steps less what was there when the model and its optimizer were built. TensorFlow's own
-statistics exist for GPUs alone (`get_memory_info("CPU:0")` is always 0), and they would leave out what oneDNN
-takes beside them. The trace of the step is part of what is counted, on both sides.
+statistics exist for GPUs alone, and they would leave out what oneDNN takes beside them. The trace of the step
+is part of what is counted, on all sides.
 """
 
 from __future__ import annotations
@@ -11,27 +11,47 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.processes import measure_fresh
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
 
 STEPS = 3
+PARTS = 4
+# Name -> method, images a step, small batches of a step.
+STEPS_OF = {
+    "TAF": ("taf", 8, 1),
+    "plain": ("baseline", 8, 1),
+    "whole": ("taf", 16, 1),
+    "in parts": ("taf", 16, PARTS),
+}
 
 
 def rows(options: Options) -> list[Row]:
-    sides = {"TAF": "taf", "plain": "baseline"}
-    smoke = ["smoke"] * options.smoke
-    variants = {
-        name: lambda method=method: measure_fresh("benchmarks.memory", method, *smoke)["megabytes"]
-        for name, method in sides.items()
-    }
-    # It hardly varies, and a process takes half a minute.
-    results = take_turns("memory", variants, min(options.rounds, 3))
-    name = "peak memory of the TAF step, DeepLabV3+/MobileNetV2"
-    found = ratios(results["TAF"], results["plain"])
-    note = f"{medians(results, 'MB')}; {len(found)} rounds"
-    return [Row.of(name, "plain step, 8 images of 256x256", found, Target("≤", 1.25), note)]
+    def fresh(settings):
+        return lambda: measure_fresh("benchmarks.memory", *settings, *["smoke"] * options.smoke)
+
+    variants = {name: fresh(settings) for name, settings in STEPS_OF.items()}
+    # They hardly vary, and a process takes half a minute.
+    turns = take_turns("memory", variants, min(options.rounds, 2))
+    count = len(turns["TAF"])
+
+    def row(what: str, figure: str, unit: str, pair: tuple[str, str], against: str, target=None) -> Row:
+        results = {name: [turn[figure] for turn in turns[name]] for name in pair}
+        note = f"{medians(results, unit)}; {count} rounds"
+        return Row.of(what, against, ratios(*results.values()), target, note)
+
+    model = "DeepLabV3+/MobileNetV2"
+    parts = f"TAF step in {PARTS} small batches"
+    cut, whole = ("in parts", "whole"), "one batch, 16 images of 256x256"
+    return [
+        row(f"peak memory of the TAF step, {model}", "megabytes", "MB", ("TAF", "plain"),
+            "plain step, 8 images of 256x256", Target("≤", 1.25)),
+        row(f"peak memory of a {parts}, {model}", "megabytes", "MB", cut, whole),
+        row(f"time of a {parts}", "step", "s", cut, whole),
+        row(f"first call of a {parts}", "trace", "s", cut, whole),
+    ]  # fmt: skip
 
 
 def resident_megabytes(peak: bool) -> float:
@@ -40,17 +60,24 @@ def resident_megabytes(peak: bool) -> float:
     return int(re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status).group(1)) / 1e3
 
 
-def main(method: str, *smoke: str) -> None:
+def main(method: str, images: str, parts: str, *smoke: str) -> None:
+    from dataclasses import replace
+
     from benchmarks import train_step as ts
 
-    model, images, size = (ts.SMALL, 2, (64, 64)) if smoke else (ts.MOBILENETV2, 8, (256, 256))
-    config = ts.settings(model, method, images)
+    model, size = (ts.SMALL, (64, 64)) if smoke else (ts.MOBILENETV2, (256, 256))
+    config = ts.settings(model, method, int(images))
+    config = replace(config, training=replace(config.training, gradient_accumulation_steps=int(parts)))
     batch = ts.random_batch(config, size)
     step = ts.compiled_step(ts.build_trainer(config), ts.in_memory(batch))
     before = resident_megabytes(peak=False)
-    for _ in range(STEPS):
+    times = []
+    for _ in range(1 + STEPS):
+        began = time.perf_counter()
         step()
-    print(json.dumps({"megabytes": resident_megabytes(peak=True) - before}))
+        times.append(time.perf_counter() - began)
+    megabytes = resident_megabytes(peak=True) - before
+    print(json.dumps({"megabytes": megabytes, "trace": times[0], "step": min(times[1:])}))
 
 
 if __name__ == "__main__":

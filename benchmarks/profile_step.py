@@ -24,7 +24,7 @@ STEPS = 5
 
 def rows(options: Options) -> list[Row]:
     """Prints two tables, of the TAF step and of the plain one; there is nothing to compare with a target."""
-    model, images, size = (ts.SMALL, 2, (64, 64)) if options.smoke else (ts.MOBILENETV2, 8, (256, 256))
+    model, images, size = (ts.SMALL, 4, (64, 64)) if options.smoke else (ts.MOBILENETV2, 8, (256, 256))
     for method in ("taf", "baseline"):
         config = ts.settings(model, method, images)
         trainer, batch = ts.build_trainer(config), ts.random_batch(config, size)

@@ -2,13 +2,14 @@
 
     python benchmarks/run.py [--only=NAME,…] [--json=FILE] [--markdown=FILE] [--figure=FILE]
 
-Without --only every claim is measured: about 25 minutes on two cores, which nothing else should use
+Without --only every claim is measured: about half an hour on two cores, which nothing else should use
 meanwhile. --only takes the names below, or the beginnings of them; `profile` runs only where it is named.
 
 {names}
 
 The variants of a comparison take turns, and a ratio is of one round, so that what else a machine does meets
-both sides. Everything, child processes included, has --threads threads.
+both sides. TensorFlow has --threads threads everywhere, child processes included, and sees no GPU: all
+claims are about CPUs. Files are read by two threads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +42,7 @@ BENCHMARKS = {
     "throughput": ("throughput", "rows", "train.py: its images/s, and the time to its first step"),
     "evaluation": ("serving", "evaluation", "evaluation against the forward pass alone"),
     "export": ("serving", "exported", "SavedModel against the compiled model; with TAF and without"),
-    "memory": ("memory", "rows", "peak memory of the TAF step"),
+    "memory": ("memory", "rows", "peak memory of the TAF step, and of one in small batches"),
     "scaling": ("scaling", "rows", "cost against branches, temporal context and number of clips"),
     "input_pipeline": ("input_pipeline", "rows", "how fast files become batches"),
     "profile": ("profile_step", "rows", "where the time of a TAF step goes"),
@@ -67,7 +69,11 @@ def measure(names: list[str], options: Options) -> list[Row]:
         elapsed = clock(time.monotonic() - began)
         print(f"\n{position} of {len(names)}, {elapsed} so far: {name}", flush=True)
         module, function, _ = BENCHMARKS[name]
-        found = getattr(importlib.import_module(f"benchmarks.{module}"), function)(options)
+        try:
+            found = getattr(importlib.import_module(f"benchmarks.{module}"), function)(options)
+        except Exception as error:  # the others are worth having all the same
+            traceback.print_exc()
+            found = [Row.failed(name, error)]
         for row in found:
             numbers = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})"
             print(f"{row.name} / {row.against}: {numbers} {row.target or ''} {row.verdict}  {row.note}")
@@ -105,7 +111,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--smoke", action="store_true", help="tiny sizes: shows that it runs, measures nothing"
     )
     parser.add_argument("--cpu_time", action="store_true",
-                        help="count CPU seconds of this process: steadier on a busy machine")  # fmt: skip
+                        help="count CPU seconds, steadier on a busy machine; not of children")  # fmt: skip
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write name, ratio, low, high, target, sign there"
     )
@@ -123,7 +129,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
+    for file in filter(None, (options.markdown, options.json, options.figure)):
+        file.parent.mkdir(parents=True, exist_ok=True)  # not when all is measured
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     for pool in ("INTRA", "INTER"):  # TensorFlow reads them when it starts, in child processes too
         os.environ[f"TF_NUM_{pool}OP_THREADS"] = str(options.threads)
     timer = time.process_time if options.cpu_time else time.perf_counter
@@ -139,6 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
         options.markdown.write_text(text, encoding="utf-8")
     if options.json:
         options.json.write_text(json.dumps([row.to_json() for row in rows], indent=2) + "\n")
+    if any(row.error for row in rows):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

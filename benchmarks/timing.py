@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from taf_keras.errors import first_line
 from taf_keras.progress import Progress
 
 MISSING = "not measured: pip install -r benchmarks/requirements.txt"
@@ -53,6 +54,7 @@ class Row:
 
     Attributes:
         note: what else the reader must know; for a row that was not measured (ratio NaN), why.
+        error: whether it was not measured because its benchmark failed.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Row:
     high: float
     target: Target | None = None
     note: str = ""
+    error: bool = False
 
     @classmethod
     def of(cls, name: str, against: str, ratios: Iterable[float], target=None, note: str = "") -> Row:
@@ -73,11 +76,17 @@ class Row:
     def not_measured(cls, name: str, against: str, target: Target | None, reason: str) -> Row:
         return cls(name, against, math.nan, math.nan, math.nan, target, reason)
 
+    @classmethod
+    def failed(cls, name: str, error: Exception) -> Row:
+        """In place of all rows of a benchmark."""
+        note = f"{type(error).__name__}: {first_line(error)}"
+        return cls(name, "", math.nan, math.nan, math.nan, note=note, error=True)
+
     @property
     def verdict(self) -> str:
         """met, MISSED, or empty where there is no target."""
         if math.isnan(self.ratio):
-            return "not measured"
+            return "FAILED" if self.error else "not measured"
         if self.target is None:
             return ""
         return "met" if self.target.met(self.ratio) else "MISSED"

@@ -121,7 +121,7 @@ def warmed_up(step: Callable[[], object]) -> Callable[[], object]:
 
 
 def compare(title: str, model: ModelConfig, most: float, options: Options, naive: bool = False) -> list[Row]:
-    images, size = (8, (256, 256)) if not options.smoke else (2, (64, 64))
+    images, size = (8, (256, 256)) if not options.smoke else (4, (64, 64))
     classes = {"plain": ("baseline", TAFTrainer), "TAF": ("taf", TAFTrainer)}
     if naive:
         classes["naive TAF"] = ("taf", NaiveTrainer)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.run import BENCHMARKS, chosen, parse
+from benchmarks.run import BENCHMARKS, chosen, main, parse
+from benchmarks.timing import Row
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,21 @@ def test_an_unknown_name_is_refused_with_those_that_exist(only, capsys):
     with pytest.raises(SystemExit):
         parse([f"--only={only}"])
     assert "step_mobilenetv2, step_fcn8s" in capsys.readouterr().err
+
+
+def test_a_benchmark_that_fails_costs_no_other_its_figures(tmp_path, monkeypatch, capsys):
+    def fails(options):
+        raise RuntimeError("no memory\nat all")
+
+    monkeypatch.setattr("benchmarks.serving.evaluation", fails)
+    monkeypatch.setattr("benchmarks.memory.rows", lambda options: [Row.of("a", "b", [1.0, 3.0, 2.0])])
+    file = tmp_path / "new folder" / "figures.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["--only=evaluation,memory", f"--json={file}"])
+    assert ended.value.code == 1
+    failed, measured = json.loads(file.read_text())
+    assert (failed["verdict"], failed["ratio"], measured["ratio"]) == ("FAILED", None, 2.0)
+    assert "- evaluation: RuntimeError: no memory\n" in capsys.readouterr().out
 
 
 def test_every_benchmark_exists():
