@@ -220,7 +220,8 @@ def test_a_grid_has_an_arm_for_each_combination():
 def test_every_kind_of_experiment_has_its_chart(tmp_path, varied):
     from taf_keras.evaluation.arms_chart import draw_arms
 
-    study = sweep.build_study([BASELINE[6:], TAF[6:]], varied, None, None, [])
+    # A name with what matplotlib would take for a formula, and a wrong one.
+    study = sweep.build_study([BASELINE[6:], TAF[6:], "cost $x_$:"], varied, None, None, [])
     names = [arm.name for arm in study.arms]
     results = pd.DataFrame(
         {"arm": names, "seed": 0, "miou": np.linspace(0.3, 0.4, len(names)), "pixel_accuracy": 0.5}
