@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from taf_keras.errors import UserError
 
+FILES = ("runs.csv", "results.csv", "miou.png", "tensorboard")  # that a sweep writes beside its arms' folders
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -60,10 +62,11 @@ def check_arms(arms: Sequence[Arm]) -> None:
     """UserError for a name that is no folder's or is there twice, and for flags that are not an arm's."""
     names = [arm.name for arm in arms]
     for arm in arms:
-        if not arm.name or arm.name.startswith(".") or "/" in arm.name or arm.name == "tensorboard":
+        if not arm.name or arm.name.startswith(".") or "/" in arm.name or arm.name in FILES:
             raise UserError(
                 f"arm {arm.name!r}: its name becomes a folder, so it must not be empty, begin with a dot, "
-                "hold a slash or be tensorboard; --arm 'NAME: FLAGS' gives another name to the same flags"
+                f"hold a slash or be one of {', '.join(FILES)}; --arm 'NAME: FLAGS' gives another name to the "
+                "same flags"
             )
         if names.count(arm.name) > 1:
             raise UserError(f"arm {arm.name!r}: each name once")

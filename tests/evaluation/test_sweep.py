@@ -50,6 +50,7 @@ def test_the_comparison_is_paired_by_seed(trainer, capsys):
     per_run = pd.read_csv(folder / "runs.csv")
     assert per_run.query("arm == 'taf' and seed == 2").miou.item() == pytest.approx(0.34)
     assert cv2.imread(str(folder / "miou.png")).std() > 0
+    assert {path.name for path in folder.iterdir()} == {"base", "taf", ".lock", *arms.FILES}
     assert hparams(folder / "tensorboard" / "taf" / "seed-2") == {
         "arm": "taf",
         "method": "taf",
@@ -113,7 +114,7 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         (["--arm=: --epochs=1"], "must not be empty"),
         (["--arm=..: --epochs=1"], "begin with a dot"),
         (["--arm=a/b:"], "hold a slash"),
-        (["--arm=tensorboard:"], "tensorboard"),
+        *(([f"--arm={name}:"], f"arm {name!r}: its name becomes a folder") for name in arms.FILES),
         (["--arm=a: --seed=1"], "use --seeds"),
         ([TAF, "--", "--model_dir=x"], "use --seeds and --output_dir"),
         ([TAF, "--vary=taf_weight"], "write FLAG=A,B"),
