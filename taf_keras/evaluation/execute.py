@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -29,12 +30,13 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
     Args:
         jobs: runs side by side, 1 or more.
         train: the command to which a run's flags are added.
-    Raises: UserError where a run has ended with other settings, or the folder is at work already.
+    Raises: UserError where a run has ended with other settings, or the folder is at work already or cannot
+        be written.
     """
     if jobs < 1:
         raise UserError(f"--jobs={jobs}: must be 1 or more")
-    refuse_other_settings(runs, train)
     with locked(folder) as lock:
+        refuse_other_settings(runs, train)
         failed = execute(runs, jobs, lock, train)
     for run in failed:
         print(f"failed  {run.arm} seed {run.seed}: {last_line(run.log.read_text())} ({run.log})")
@@ -76,12 +78,16 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
 
 
 def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Popen:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("w")
+    except OSError as error:
+        raise UserError(f"{log}: cannot be written: {error.strerror}") from None
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     # Without growth, the first of several runs would take all memory of a GPU.
     environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | os.environ
     environment |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-    with log.open("w") as output:
+    with output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -125,10 +131,19 @@ def _stop(processes: Iterable[subprocess.Popen]) -> None:
 def locked(folder: Path):
     """Keeps a folder for one experiment at a time: yields the open file that says so.
 
-    Raises: UserError while another holds it, or a run that one which was killed has left behind.
+    Raises: UserError while another holds it, or a run that one which was killed has left behind, and for a
+        folder that cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # the lock of an earlier call may be there already
+            pass
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(
+            f"--output_dir={folder}: must be a folder that can be written ({error.strerror})"
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

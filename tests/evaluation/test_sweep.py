@@ -1,9 +1,11 @@
 """Sweeps with a stub in place of train.py."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -115,6 +117,8 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         (["--arm=..: --epochs=1"], "begin with a dot"),
         (["--arm=a/b:"], "hold a slash"),
         *(([f"--arm={name}:"], f"arm {name!r}: its name becomes a folder") for name in arms.FILES),
+        ([f"--arm={'ä' * 128}:"], "be longer than 255 bytes"),
+        (["--arm=a: --x='b"], "write NAME: FLAGS, in quotes as for a shell (No closing quotation)"),
         (["--arm=a: --seed=1"], "use --seeds"),
         ([TAF, "--", "--model_dir=x"], "use --seeds and --output_dir"),
         ([TAF, "--vary=taf_weight"], "write FLAG=A,B"),
@@ -125,6 +129,10 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         ([TAF, "--seeds=0,0"], "--seeds=0,0"),
         ([TAF, "--seeds=a"], "--seeds=a"),
         ([TAF, "--jobs=0"], "--jobs=0"),
+        ([TAF, f"--output_dir={__file__}"], f"--output_dir={__file__}: must be a folder that can be written"),
+        ([TAF, f"--output_dir={__file__}/runs"], "py/runs: must be a folder that can be written"),
+        ([TAF, "--output_dir=/proc/self"], "--output_dir=/proc/self: must be a folder that can be written"),
+        ([TAF, f"--output_dir={'a' * 256}"], "aa: must be a folder that can be written (File name too long)"),
         ([], "nothing to train"),
     ],
 )
@@ -135,6 +143,26 @@ def test_bad_input_is_refused_in_one_line_before_anything_starts(trainer, argume
     assert message in exit.value.code
     assert "\n" not in exit.value.code
     assert not Path(f"{trainer}.trained").exists()
+
+
+def test_a_folder_that_has_become_read_only_is_refused(tmp_path, monkeypatch):
+    with execute.locked(tmp_path):
+        pass
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # permissions do not stop root
+    with pytest.raises(UserError, match=r"that can be written \(Read-only"), execute.locked(tmp_path):
+        pass
+
+
+def test_a_file_in_the_place_of_an_arms_folder_is_named(trainer):
+    folder = trainer.parent / "runs"
+    folder.mkdir()
+    (folder / "taf").write_text("")
+    with pytest.raises(SystemExit, match=f"error: {folder}/taf/seed-0.log: cannot be written: "):
+        run_sweep(trainer, "--seeds=0", TAF)
 
 
 def wait_for(condition, seconds=120):
