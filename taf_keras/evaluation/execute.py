@@ -46,8 +46,8 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
 def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> list[Run]:
     """Trains what has not ended yet, `jobs` at a time, each with its share of the cores.
 
-    A run that fails stops no other. Whatever ends this function early, an interruption above all, ends
-    the runs too: called again it goes on where they stopped.
+    A run that needs another one starts after it. A run that fails stops no other. Whatever ends this
+    function early, an interruption above all, ends the runs too: called again it goes on where they stopped.
 
     Args:
         lock: the open file of `locked`. The runs hold it as well.
@@ -60,8 +60,8 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     try:
         with Progress("epochs") as progress:
             while waiting or running:
-                while waiting and len(running) < jobs:
-                    run = waiting.pop(0)
+                while len(running) < jobs and (run := _next(waiting, running)):
+                    waiting.remove(run)
                     running[run] = _start([*train, *run.arguments], run.log, jobs, lock)
                 # Only what is new: an estimate from no epoch at all would be none.
                 if (state := _state(runs, running, failed)) != shown:
@@ -75,6 +75,16 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     finally:
         _stop(running.values())
     return failed
+
+
+def _next(waiting: Sequence[Run], running: Iterable[Run]) -> Run | None:
+    """The first waiting run that needs none that has yet to end.
+
+    Where all that is left need one another it is the first, which fails and says what it needs.
+    """
+    unfinished = {os.path.realpath(run.folder.path) for run in (*waiting, *running)}
+    ready = (run for run in waiting if unfinished.isdisjoint(run.needs))
+    return next(ready, waiting[0] if waiting and not running else None)
 
 
 def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Popen:

@@ -15,8 +15,10 @@ import pandas as pd
 import pytest
 from stub_trainer import ROOT, trained, write_trainer
 
+from taf_keras.config import Config, PartnerLabelConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.evaluation import arms, comparison, execute, runs, sweep
+from taf_keras.storage.model_dir import ModelDir
 
 # A sweep of its own process, with the trainer in place of train.py.
 SWEEP = """
@@ -234,6 +236,42 @@ def find_process(trainer: Path) -> int | None:
         except OSError:
             continue
     return None
+
+
+def test_a_run_starts_when_its_teacher_has_ended(trainer):
+    teacher = trainer.parent / "elsewhere" / ".." / "runs" / "base" / "seed-{seed}"
+    (trainer.parent / "elsewhere").mkdir()
+    run_sweep(
+        trainer,
+        *("--seeds=0,1", "--jobs=2", f"--arm=pseudo: --method=pseudo --teacher={teacher}", BASELINE),
+    )
+    order = Path(f"{trainer}.trained").read_text().split()
+    assert sorted(order) == ["base/seed-0", "base/seed-1", "pseudo/seed-0", "pseudo/seed-1"]
+    for seed in (0, 1):
+        assert order.index(f"base/seed-{seed}") < order.index(f"pseudo/seed-{seed}")
+
+
+def test_the_next_run_needs_none_that_has_yet_to_end(tmp_path):
+    def run(arm: str, other: str, **taf) -> runs.Run:
+        """Its flags name the run of the arm `other`, which not every method needs."""
+        path = f"{tmp_path}/{other}/seed-{{seed}}"
+        config = Config(
+            taf=TAFConfig(rates_from=path, **taf), partner_labels=PartnerLabelConfig(teacher=path)
+        )
+        return runs.Run(arm, 3, (), config, ModelDir(tmp_path / arm / "seed-3"))
+
+    base, pseudo = run("base", "base"), run("pseudo", "base", method="pseudo")
+    measured = run("measured", "base", change_rates="auto")
+    assert execute._next([pseudo, measured, base], []) is base
+    assert execute._next([pseudo, measured], [base]) is None
+    assert execute._next([pseudo, measured], []) is pseudo
+    # What could wait for ever starts when nothing else is left, and fails by itself.
+    a, b, own = (run(*names, method="pseudo") for names in [("a", "b"), ("b", "a"), ("own", "own")])
+    assert execute._next([a, b, own, pseudo], [base]) is None
+    assert execute._next([a, b, own, pseudo], []) is pseudo
+    assert execute._next([a, b, own], []) is a
+    assert execute._next([own], [a]) is None
+    assert execute._next([own], []) is own
 
 
 def test_a_grid_has_an_arm_for_each_combination():
