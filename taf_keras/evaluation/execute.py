@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,12 +38,12 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
     with locked(folder) as lock:
         refuse_other_settings(runs, train)
         failed = execute(runs, jobs, lock, train)
-    for run in failed:
-        print(f"failed  {run.arm} seed {run.seed}: {last_line(run.log.read_text())} ({run.log})")
-    return failed
+    for run, reason in failed.items():
+        print(f"failed  {run.arm} seed {run.seed}: {reason} ({run.log})")
+    return list(failed)
 
 
-def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> list[Run]:
+def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> dict[Run, str]:
     """Trains what has not ended yet, `jobs` at a time, each with its share of the cores.
 
     A run that needs another one starts after it. A run that fails stops no other. Whatever ends this
@@ -52,11 +52,11 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     Args:
         lock: the open file of `locked`. The runs hold it as well.
         train: the command to which a run's flags are added.
-    Returns: the runs that failed; the end of each one's log says why.
+    Returns: the runs that failed, and why.
     """
     waiting = [run for run in runs if not run.ended]
     running: dict[Run, subprocess.Popen] = {}
-    failed, shown = [], None
+    failed, shown = {}, None
     try:
         with Progress("epochs") as progress:
             while waiting or running:
@@ -69,8 +69,9 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
                     shown = state
                 time.sleep(_POLL_SECONDS)
                 for run in [run for run, process in running.items() if process.poll() is not None]:
-                    if running.pop(run).returncode or not run.ended:
-                        failed.append(run)
+                    code = running.pop(run).returncode
+                    if code or not run.ended:
+                        failed[run] = _reason(run, code)
             progress(*_state(runs, running, failed))
     finally:
         _stop(running.values())
@@ -109,7 +110,12 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
         )
 
 
-def _state(runs: Sequence[Run], running, failed: Sequence[Run]) -> tuple[int, int, str]:
+def _reason(run: Run, code: int) -> str:
+    """Why a run has failed: its log's last line, unless a signal has cut the log off."""
+    return f"killed by signal {-code}" if code < 0 else last_line(run.log.read_text(errors="replace"))
+
+
+def _state(runs: Sequence[Run], running, failed: Collection[Run]) -> tuple[int, int, str]:
     """Epochs done, epochs in all, and a text: there is an estimate long before the first run has ended."""
     done = total = ended = 0
     for run in runs:

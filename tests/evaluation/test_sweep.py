@@ -97,6 +97,14 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         log.write_text("as it was")
 
 
+def test_of_a_killed_run_the_signal_is_said(trainer, capsys):
+    with pytest.raises(SystemExit):
+        run_sweep(trainer, "--seeds=0", "--arm=killed: --taf_weight=14")
+    log = trainer.parent / "runs" / "killed" / "seed-0.log"
+    assert f"failed  killed seed 0: killed by signal 9 ({log})" in capsys.readouterr().out
+    assert log.read_text() == "in the middle of\n"
+
+
 def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer, capsys):
     run_sweep(trainer, "--seeds=0", BASELINE)
     with pytest.raises(SystemExit) as exit:
