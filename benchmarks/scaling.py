@@ -138,6 +138,8 @@ def load(data: DataConfig, clips: int, clock) -> Callable[[], float]:
 
 
 def draw(results: dict, path: Path) -> None:
+    from matplotlib.ticker import NullFormatter
+
     from taf_keras.evaluation.charts import new_figure, save_chart, series_style, style_axes
 
     labels = {"branches": "branches that may be drawn", "n_h": "n_h, frames", "clips": "clips"}
@@ -150,6 +152,9 @@ def draw(results: dict, path: Path) -> None:
         curve(axes[3], results[f"{kind} index"], 1, series_style(i) | {"label": kind})
     axes[3].set(title="index", xlabel="clips", ylabel="s", xscale="log", yscale="log")
     axes[3].legend()
+    for side in (axes[2].xaxis, axes[3].xaxis, axes[3].yaxis):
+        side.set_major_formatter("{x:g}")
+        side.set_minor_formatter(NullFormatter())
     for axis in axes:
         style_axes(axis)
     save_chart(figure, path)

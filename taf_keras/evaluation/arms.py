@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taf_keras.errors import UserError
+
+FILES = ("runs.csv", "results.csv", "miou.png", "tensorboard")  # that a sweep writes beside its arms' folders
+_MAX_BYTES = 255  # of a folder's name, in all common file systems
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,10 @@ def parse_arm(text: str) -> Arm:
     name, colon, flags = text.partition(":")
     if not colon:
         raise UserError(f"--arm={text!r}: write NAME: FLAGS")
-    return Arm(name.strip(), tuple(shlex.split(flags)))
+    try:
+        return Arm(name.strip(), tuple(shlex.split(flags)))
+    except ValueError as error:
+        raise UserError(f"--arm={text!r}: write NAME: FLAGS, in quotes as for a shell ({error})") from None
 
 
 def parse_varied(text: str) -> tuple[str, list[str]]:
@@ -60,10 +67,17 @@ def check_arms(arms: Sequence[Arm]) -> None:
     """UserError for a name that is no folder's or is there twice, and for flags that are not an arm's."""
     names = [arm.name for arm in arms]
     for arm in arms:
-        if not arm.name or arm.name.startswith(".") or "/" in arm.name or arm.name == "tensorboard":
+        if (
+            not arm.name
+            or arm.name.startswith(".")
+            or "/" in arm.name
+            or arm.name in FILES
+            or len(os.fsencode(arm.name)) > _MAX_BYTES
+        ):
             raise UserError(
                 f"arm {arm.name!r}: its name becomes a folder, so it must not be empty, begin with a dot, "
-                "hold a slash or be tensorboard; --arm 'NAME: FLAGS' gives another name to the same flags"
+                f"hold a slash, be longer than {_MAX_BYTES} bytes or be one of {', '.join(FILES)}; "
+                "--arm 'NAME: FLAGS' gives another name to the same flags"
             )
         if names.count(arm.name) > 1:
             raise UserError(f"arm {arm.name!r}: each name once")

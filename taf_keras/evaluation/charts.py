@@ -26,10 +26,14 @@ def new_chart(title: str, xlabel: str, ylabel: str, size_inches=(6.4, 4.2)):
 
 
 def new_figure(*args, **kwargs):
-    """(figure, axes) of matplotlib's `subplots`, with these arguments; it is for files alone."""
+    """(figure, axes) of matplotlib's `subplots`, with these arguments; it is for files alone.
+
+    Text is shown as it is: a logarithmic axis needs a formatter that writes no formulas.
+    """
     import matplotlib
 
     matplotlib.use("Agg")  # no display is needed
+    matplotlib.rcParams["text.parse_math"] = False  # in a name, $ begins no formula
     import matplotlib.pyplot as plt
 
     return plt.subplots(*args, layout="constrained", **kwargs)

@@ -62,7 +62,10 @@ def student_t(freedom: int, confidence: float = 0.95) -> float:
 
 
 def markdown(table: pd.DataFrame, reference: str) -> str:
-    """The table of `compare` as Markdown, for terminals and for the README."""
+    """The table of `compare` as Markdown, for terminals and for the README.
+
+    A difference says of how many pairs it is, where the reference lacks some of the arm's seeds.
+    """
     lines = [
         f"| arm | seeds | mIoU % | to {reference} | pixel accuracy % | to {reference} |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -72,6 +75,8 @@ def markdown(table: pd.DataFrame, reference: str) -> str:
         for name in METRICS:
             cells.append(with_error(row[name], row[f"{name}_se"]))
             difference = with_error(row[f"{name}_difference"], row[f"{name}_difference_se"], "+.2f")
+            if difference and row.pairs < row.seeds:
+                difference += f" ({row.pairs} {'pair' if row.pairs == 1 else 'pairs'})"
             cells.append("" if row.arm == reference else difference)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

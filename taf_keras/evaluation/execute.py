@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,37 +30,38 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
     Args:
         jobs: runs side by side, 1 or more.
         train: the command to which a run's flags are added.
-    Raises: UserError where a run has ended with other settings, or the folder is at work already.
+    Raises: UserError where a run has ended with other settings, or the folder is at work already or cannot
+        be written.
     """
     if jobs < 1:
         raise UserError(f"--jobs={jobs}: must be 1 or more")
-    refuse_other_settings(runs, train)
     with locked(folder) as lock:
+        refuse_other_settings(runs, train)
         failed = execute(runs, jobs, lock, train)
-    for run in failed:
-        print(f"failed  {run.arm} seed {run.seed}: {last_line(run.log.read_text())} ({run.log})")
-    return failed
+    for run, reason in failed.items():
+        print(f"failed  {run.arm} seed {run.seed}: {reason} ({run.log})")
+    return list(failed)
 
 
-def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> list[Run]:
+def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> dict[Run, str]:
     """Trains what has not ended yet, `jobs` at a time, each with its share of the cores.
 
-    A run that fails stops no other. Whatever ends this function early, an interruption above all, ends
-    the runs too: called again it goes on where they stopped.
+    A run that needs another one starts after it. A run that fails stops no other. Whatever ends this
+    function early, an interruption above all, ends the runs too: called again it goes on where they stopped.
 
     Args:
         lock: the open file of `locked`. The runs hold it as well.
         train: the command to which a run's flags are added.
-    Returns: the runs that failed; the end of each one's log says why.
+    Returns: the runs that failed, and why.
     """
     waiting = [run for run in runs if not run.ended]
     running: dict[Run, subprocess.Popen] = {}
-    failed, shown = [], None
+    failed, shown = {}, None
     try:
         with Progress("epochs") as progress:
             while waiting or running:
-                while waiting and len(running) < jobs:
-                    run = waiting.pop(0)
+                while len(running) < jobs and (run := _next(waiting, running)):
+                    waiting.remove(run)
                     running[run] = _start([*train, *run.arguments], run.log, jobs, lock)
                 # Only what is new: an estimate from no epoch at all would be none.
                 if (state := _state(runs, running, failed)) != shown:
@@ -67,21 +69,36 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
                     shown = state
                 time.sleep(_POLL_SECONDS)
                 for run in [run for run, process in running.items() if process.poll() is not None]:
-                    if running.pop(run).returncode or not run.ended:
-                        failed.append(run)
+                    code = running.pop(run).returncode
+                    if code or not run.ended:
+                        failed[run] = _reason(run, code)
             progress(*_state(runs, running, failed))
     finally:
         _stop(running.values())
     return failed
 
 
+def _next(waiting: Sequence[Run], running: Iterable[Run]) -> Run | None:
+    """The first waiting run that needs none that has yet to end.
+
+    Where all that is left need one another it is the first, which fails and says what it needs.
+    """
+    unfinished = {os.path.realpath(run.folder.path) for run in (*waiting, *running)}
+    ready = (run for run in waiting if unfinished.isdisjoint(run.needs))
+    return next(ready, waiting[0] if waiting and not running else None)
+
+
 def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Popen:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("w")
+    except OSError as error:
+        raise UserError(f"{log}: cannot be written: {error.strerror}") from None
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     # Without growth, the first of several runs would take all memory of a GPU.
     environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | os.environ
     environment |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-    with log.open("w") as output:
+    with output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -93,7 +110,12 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
         )
 
 
-def _state(runs: Sequence[Run], running, failed: Sequence[Run]) -> tuple[int, int, str]:
+def _reason(run: Run, code: int) -> str:
+    """Why a run has failed: its log's last line, unless a signal has cut the log off."""
+    return f"killed by signal {-code}" if code < 0 else last_line(run.log.read_text(errors="replace"))
+
+
+def _state(runs: Sequence[Run], running, failed: Collection[Run]) -> tuple[int, int, str]:
     """Epochs done, epochs in all, and a text: there is an estimate long before the first run has ended."""
     done = total = ended = 0
     for run in runs:
@@ -125,10 +147,19 @@ def _stop(processes: Iterable[subprocess.Popen]) -> None:
 def locked(folder: Path):
     """Keeps a folder for one experiment at a time: yields the open file that says so.
 
-    Raises: UserError while another holds it, or a run that one which was killed has left behind.
+    Raises: UserError while another holds it, or a run that one which was killed has left behind, and for a
+        folder that cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # the lock of an earlier call may be there already
+            pass
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(
+            f"--output_dir={folder}: must be a folder that can be written ({error.strerror})"
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

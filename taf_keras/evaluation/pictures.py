@@ -9,6 +9,7 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image, read_label
+from taf_keras.evaluation.charts import new_figure
 
 _GAP_PX = 4
 _MIN_WIDTH_PX = 320  # small images are enlarged to this width, so that a picture can be looked at
@@ -72,9 +73,8 @@ def write_pictures(
             continue
         panels = [predict_panel(predict, split, i, image_size) for i in indices]
         height, width = panels[0].shape[:2]
-        figure, axes = plt.subplots(
-            len(panels), 1, figsize=(12, len(panels) * (12 * height / width + 0.4) + 0.9), squeeze=False
-        )
+        size = (12, len(panels) * (12 * height / width + 0.4) + 0.9)
+        figure, axes = new_figure(len(panels), 1, figsize=size, squeeze=False)
         for axis, picture, index in zip(axes[:, 0], panels, indices, strict=True):
             axis.imshow(enlarged(picture))
             axis.set_title(
@@ -82,8 +82,7 @@ def write_pictures(
                 fontsize=10,
             )
             axis.axis("off")
-        figure.legend(handles=legend, loc="lower center", ncols=6, fontsize=9, frameon=False)
-        figure.tight_layout(rect=(0, 0.9 / figure.get_figheight() * 0.6, 1, 1))
+        figure.legend(handles=legend, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
         path = folder / f"{name}.png"
         figure.savefig(path, dpi=90)
         plt.close(figure)

@@ -95,7 +95,7 @@ def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> by
     from matplotlib.ticker import LogLocator, NullFormatter
 
     with matplotlib.rc_context(_STYLE):
-        figure, axes = new_chart(title.replace("$", r"\$"), "epoch", unit, (4.2, 2.9))  # $ begins a formula
+        figure, axes = new_chart(title, "epoch", unit, (4.2, 2.9))
         for index, (mean, spread) in enumerate(curves):
             if not mean.abs().max() > 0:
                 continue

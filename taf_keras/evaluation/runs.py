@@ -47,6 +47,16 @@ class Run:
         return [*flags, f"--seed={self.seed}", f"--model_dir={self.folder.path}"]
 
     @property
+    def needs(self) -> set[str]:
+        """Resolved folders of the runs that must have ended before: the teacher's, that of measured rates."""
+        needed = []
+        if self.config.taf.method == "pseudo":
+            needed.append(self.config.partner_labels.teacher)
+        if self.config.measures_rates:
+            needed.append(self.config.taf.rates_from)
+        return {os.path.realpath(path.replace("{seed}", str(self.seed))) for path in needed}
+
+    @property
     def log(self) -> Path:
         return self.folder.path.with_name(f"{self.folder.path.name}.log")
 

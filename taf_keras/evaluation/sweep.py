@@ -7,6 +7,7 @@
 
 An arm is NAME: FLAGS of train.py; flags behind `--` go to every arm, and an arm's own win over them. {seed}
 in a flag is the run's seed: --arm "pseudo: --method=pseudo --teacher=runs/gain/baseline/seed-{seed}".
+Such a run starts when the one that it needs has ended.
 --vary adds one arm for each value of a flag and, given again, for each combination with its values. --study
 is one of the paper's; they are described below.
 

@@ -43,11 +43,17 @@ def test_a_single_seed_has_no_error():
 
 
 def test_unpaired_seeds_enter_no_difference():
-    row = compare(results(a={0: 0.1, 1: 0.2}, b={1: 0.5, 2: 0.9}), "a").set_index("arm").loc["b"]
+    table = compare(results(a={0: 0.1, 1: 0.2}, b={1: 0.5, 2: 0.9}), "a")
+    row = table.set_index("arm").loc["b"]
     assert (row.seeds, row.pairs) == (2, 1)
     assert row.miou_difference == pytest.approx(30)
     assert np.isnan(row.miou_difference_se)
     assert np.isnan(row.miou_difference_ci95)
+    assert "| b | 2 | 70.00 ± 20.00 | +30.00 (1 pair) | 50.00 ± 0.00 | +0.00 (1 pair) |" in markdown(
+        table, "a"
+    )
+    two = compare(results(a={0: 0.1, 1: 0.2}, b={0: 0.3, 1: 0.4, 2: 0.9}), "a")
+    assert "| +20.00 ± 0.00 (2 pairs) |" in markdown(two, "a")
 
 
 def test_without_the_reference_there_are_means_but_no_differences():

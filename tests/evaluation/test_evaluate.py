@@ -112,3 +112,10 @@ def test_the_best_and_worst_frames_are_chosen_by_accuracy(tmp_path, monkeypatch)
 def test_an_only_empty_frame_is_left_out(tmp_path):
     split = replace(split_of(np.full((1, 8, 8), VOID)))
     assert write_pictures(tmp_path, perfect, split, np.zeros((1, 3, 3), np.int64), None) == []
+
+
+def test_names_of_classes_and_clips_are_no_formulas(tmp_path):
+    split = split_of(np.zeros((1, 8, 8)))
+    clips = (replace(split.clips[0], name="$x_$"),)
+    split = replace(split, clips=clips, classes=replace(CLASSES, names=("road", "$sky_$", "car")))
+    assert len(write_pictures(tmp_path, perfect, split, np.ones((1, 3, 3), np.int64), None)) == 3

@@ -1,9 +1,11 @@
 """Sweeps with a stub in place of train.py."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pandas as pd
 import pytest
 from stub_trainer import ROOT, trained, write_trainer
 
+from taf_keras.config import Config, PartnerLabelConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.evaluation import arms, comparison, execute, runs, sweep
+from taf_keras.storage.model_dir import ModelDir
 
 # A sweep of its own process, with the trainer in place of train.py.
 SWEEP = """
@@ -50,6 +54,7 @@ def test_the_comparison_is_paired_by_seed(trainer, capsys):
     per_run = pd.read_csv(folder / "runs.csv")
     assert per_run.query("arm == 'taf' and seed == 2").miou.item() == pytest.approx(0.34)
     assert cv2.imread(str(folder / "miou.png")).std() > 0
+    assert {path.name for path in folder.iterdir()} == {"base", "taf", ".lock", *arms.FILES}
     assert hparams(folder / "tensorboard" / "taf" / "seed-2") == {
         "arm": "taf",
         "method": "taf",
@@ -92,6 +97,14 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         log.write_text("as it was")
 
 
+def test_of_a_killed_run_the_signal_is_said(trainer, capsys):
+    with pytest.raises(SystemExit):
+        run_sweep(trainer, "--seeds=0", "--arm=killed: --taf_weight=14")
+    log = trainer.parent / "runs" / "killed" / "seed-0.log"
+    assert f"failed  killed seed 0: killed by signal 9 ({log})" in capsys.readouterr().out
+    assert log.read_text() == "in the middle of\n"
+
+
 def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer, capsys):
     run_sweep(trainer, "--seeds=0", BASELINE)
     with pytest.raises(SystemExit) as exit:
@@ -113,7 +126,9 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         (["--arm=: --epochs=1"], "must not be empty"),
         (["--arm=..: --epochs=1"], "begin with a dot"),
         (["--arm=a/b:"], "hold a slash"),
-        (["--arm=tensorboard:"], "tensorboard"),
+        *(([f"--arm={name}:"], f"arm {name!r}: its name becomes a folder") for name in arms.FILES),
+        ([f"--arm={'ä' * 128}:"], "be longer than 255 bytes"),
+        (["--arm=a: --x='b"], "write NAME: FLAGS, in quotes as for a shell (No closing quotation)"),
         (["--arm=a: --seed=1"], "use --seeds"),
         ([TAF, "--", "--model_dir=x"], "use --seeds and --output_dir"),
         ([TAF, "--vary=taf_weight"], "write FLAG=A,B"),
@@ -124,6 +139,10 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         ([TAF, "--seeds=0,0"], "--seeds=0,0"),
         ([TAF, "--seeds=a"], "--seeds=a"),
         ([TAF, "--jobs=0"], "--jobs=0"),
+        ([TAF, f"--output_dir={__file__}"], f"--output_dir={__file__}: must be a folder that can be written"),
+        ([TAF, f"--output_dir={__file__}/runs"], "py/runs: must be a folder that can be written"),
+        ([TAF, "--output_dir=/proc/self"], "--output_dir=/proc/self: must be a folder that can be written"),
+        ([TAF, f"--output_dir={'a' * 256}"], "aa: must be a folder that can be written (File name too long)"),
         ([], "nothing to train"),
     ],
 )
@@ -134,6 +153,26 @@ def test_bad_input_is_refused_in_one_line_before_anything_starts(trainer, argume
     assert message in exit.value.code
     assert "\n" not in exit.value.code
     assert not Path(f"{trainer}.trained").exists()
+
+
+def test_a_folder_that_has_become_read_only_is_refused(tmp_path, monkeypatch):
+    with execute.locked(tmp_path):
+        pass
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # permissions do not stop root
+    with pytest.raises(UserError, match=r"that can be written \(Read-only"), execute.locked(tmp_path):
+        pass
+
+
+def test_a_file_in_the_place_of_an_arms_folder_is_named(trainer):
+    folder = trainer.parent / "runs"
+    folder.mkdir()
+    (folder / "taf").write_text("")
+    with pytest.raises(SystemExit, match=f"error: {folder}/taf/seed-0.log: cannot be written: "):
+        run_sweep(trainer, "--seeds=0", TAF)
 
 
 def wait_for(condition, seconds=120):
@@ -207,6 +246,42 @@ def find_process(trainer: Path) -> int | None:
     return None
 
 
+def test_a_run_starts_when_its_teacher_has_ended(trainer):
+    teacher = trainer.parent / "elsewhere" / ".." / "runs" / "base" / "seed-{seed}"
+    (trainer.parent / "elsewhere").mkdir()
+    run_sweep(
+        trainer,
+        *("--seeds=0,1", "--jobs=2", f"--arm=pseudo: --method=pseudo --teacher={teacher}", BASELINE),
+    )
+    order = Path(f"{trainer}.trained").read_text().split()
+    assert sorted(order) == ["base/seed-0", "base/seed-1", "pseudo/seed-0", "pseudo/seed-1"]
+    for seed in (0, 1):
+        assert order.index(f"base/seed-{seed}") < order.index(f"pseudo/seed-{seed}")
+
+
+def test_the_next_run_needs_none_that_has_yet_to_end(tmp_path):
+    def run(arm: str, other: str, **taf) -> runs.Run:
+        """Its flags name the run of the arm `other`, which not every method needs."""
+        path = f"{tmp_path}/{other}/seed-{{seed}}"
+        config = Config(
+            taf=TAFConfig(rates_from=path, **taf), partner_labels=PartnerLabelConfig(teacher=path)
+        )
+        return runs.Run(arm, 3, (), config, ModelDir(tmp_path / arm / "seed-3"))
+
+    base, pseudo = run("base", "base"), run("pseudo", "base", method="pseudo")
+    measured = run("measured", "base", change_rates="auto")
+    assert execute._next([pseudo, measured, base], []) is base
+    assert execute._next([pseudo, measured], [base]) is None
+    assert execute._next([pseudo, measured], []) is pseudo
+    # What could wait for ever starts when nothing else is left, and fails by itself.
+    a, b, own = (run(*names, method="pseudo") for names in [("a", "b"), ("b", "a"), ("own", "own")])
+    assert execute._next([a, b, own, pseudo], [base]) is None
+    assert execute._next([a, b, own, pseudo], []) is pseudo
+    assert execute._next([a, b, own], []) is a
+    assert execute._next([own], [a]) is None
+    assert execute._next([own], []) is own
+
+
 def test_a_grid_has_an_arm_for_each_combination():
     varied = dict(map(arms.parse_varied, ["--taf_weight=0,1", "change_rates=0,inf,inf;inf,inf,inf"]))
     assert [(arm.flags, arm.point) for arm in arms.grid(varied)] == [
@@ -220,7 +295,8 @@ def test_a_grid_has_an_arm_for_each_combination():
 def test_every_kind_of_experiment_has_its_chart(tmp_path, varied):
     from taf_keras.evaluation.arms_chart import draw_arms
 
-    study = sweep.build_study([BASELINE[6:], TAF[6:]], varied, None, None, [])
+    # A name with what matplotlib would take for a formula, and a wrong one.
+    study = sweep.build_study([BASELINE[6:], TAF[6:], "cost $x_$:"], varied, None, None, [])
     names = [arm.name for arm in study.arms]
     results = pd.DataFrame(
         {"arm": names, "seed": 0, "miou": np.linspace(0.3, 0.4, len(names)), "pixel_accuracy": 0.5}
