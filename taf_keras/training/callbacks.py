@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -114,7 +115,7 @@ class ShowProgress(CountSteps):
 
 
 class SaveCheckpoints(CountSteps):
-    """Saves the whole state every `every` epochs, after the last one, and where a signal ends the run.
+    """Saves the whole state behind the epochs `behind`, counted from 1, and where a signal ends the run.
 
     A signal is obeyed at the end of a step; behind the last step of an epoch, at the end of its
     validation. Goes last: what the others write of an epoch is written when its checkpoint is.
@@ -123,14 +124,13 @@ class SaveCheckpoints(CountSteps):
     def __init__(
         self,
         folder: Path,
-        every: int,
-        epochs: int,
+        behind: Sequence[int],
         steps_per_epoch: int,
         first_step: int,
         request: StopRequest,
     ):
         super().__init__(first_step)
-        self.folder, self.every, self.epochs = folder, every, epochs
+        self.folder, self.behind = folder, frozenset(behind)
         self.steps_per_epoch, self.request = steps_per_epoch, request
 
     def on_train_batch_end(self, batch, logs=None):
@@ -139,8 +139,7 @@ class SaveCheckpoints(CountSteps):
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):
-        done = epoch + 1
-        if done % self.every == 0 or done == self.epochs or self.request.signal is not None:
+        if epoch + 1 in self.behind or self.request.signal is not None:
             self._save()
 
     def _save(self) -> None:

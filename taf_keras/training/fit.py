@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
+from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import network_predictor
 from taf_keras.pipeline.batches import evaluation_batches, training_batches
@@ -52,7 +53,7 @@ def fit(
                 strategy,
                 lambda share: evaluation_batches(splits["val"], size, reader_threads=threads, share=share),
             ),
-            "validation_freq": _epochs_between_validations(config),
+            "validation_freq": validated_epochs(config),
         }
     with Progress("training") as progress, _readers_errors(), stop_requests() as request:
         callbacks = [
@@ -87,7 +88,7 @@ def _writers(
 ) -> list[keras.callbacks.Callback]:
     """What writes, or looks at the network beside the steps. Behind those that add to the logs."""
     config = trainer.config
-    runtime, size, epochs = config.runtime, config.data.image_size, config.training.epochs
+    runtime, size = config.runtime, config.data.image_size
     callbacks = []
     if runtime.validations and config.swaps:
         callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
@@ -99,17 +100,21 @@ def _writers(
     if runtime.validations:
         predict = network_predictor(trainer.network)
         callbacks.append(WritePictures(run.tensorboard / "pictures", predict, splits["val"], size))
-    every = _epochs_between_validations(config)
     return [
         *callbacks,
-        ShowProgress(progress, first_step, epochs * steps_per_epoch),
-        SaveCheckpoints(run.checkpoints, every, epochs, steps_per_epoch, first_step, request),
+        ShowProgress(progress, first_step, config.training.epochs * steps_per_epoch),
+        SaveCheckpoints(run.checkpoints, validated_epochs(config), steps_per_epoch, first_step, request),
     ]
 
 
-def _epochs_between_validations(config) -> int:
-    epochs, validations = config.training.epochs, config.runtime.validations
-    return max(1, epochs // validations) if validations else epochs
+def validated_epochs(config: Config) -> list[int]:
+    """The epochs, counted from 1, behind which there are a validation and a checkpoint.
+
+    They are `--validations`, evenly spread, or all where there are fewer; the last is always among them.
+    """
+    epochs = config.training.epochs
+    count = min(max(1, config.runtime.validations), epochs)
+    return [epochs * i // count for i in range(1, count + 1)]
 
 
 def _stretches(first_step: int, steps: int, steps_per_epoch: int) -> list[tuple[int, int]]:

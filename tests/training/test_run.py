@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from taf_keras.errors import UserError
 from taf_keras.training import callbacks
+from taf_keras.training.fit import validated_epochs
 from taf_keras.training.run import train
 
 
@@ -133,3 +134,20 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, groups, messa
     with pytest.raises(UserError, match=message):
         train(tiny_config(tmp_path, **groups))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "validations", "expected"),
+    [
+        (300, 10, [30, 60, 90, 120, 150, 180, 210, 240, 270, 300]),
+        (25, 10, [2, 5, 7, 10, 12, 15, 17, 20, 22, 25]),
+        (3, 10, [1, 2, 3]),
+        (19, 1, [19]),
+        (19, 0, [19]),  # a checkpoint alone
+    ],
+)
+def test_validations_are_as_many_as_asked_for_and_one_is_at_the_end(tmp_path, epochs, validations, expected):
+    config = tiny_config(
+        tmp_path, training={"epochs": epochs}, runtime={"validations": validations, "model_dir": "run"}
+    )
+    assert validated_epochs(config) == expected
