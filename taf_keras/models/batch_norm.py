@@ -41,24 +41,24 @@ class BatchNormalization(layers.BatchNormalization):
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         gamma = ops.cast(self.gamma if self.scale else ops.ones_like(self.moving_mean), x.dtype)
         beta = ops.cast(self.beta if self.center else ops.zeros_like(self.moving_mean), x.dtype)
-        y, mean, variance = _normalise(
-            x, gamma, beta, self.epsilon, _statistics_share.get(), self.synchronized
-        )
+        centre = tf.cast(self.moving_mean, x.dtype) if self.synchronized else None
+        y, mean, variance = _normalise(x, gamma, beta, self.epsilon, _statistics_share.get(), centre)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
         return ops.cast(y, self.compute_dtype)
 
 
-def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
+def _normalise(x, gamma, beta, epsilon: float, share: int, centre):
     """y = γ·(x − μ)/√(σ² + ε) + β with μ and σ² of the first 1/`share` of x. Returns y, μ, σ².
 
+    The statistics are those of all replicas, unless `centre`, near to μ and the same on all, is None.
     The gradient is written out because automatic differentiation makes many more passes over the
     features: through the squares, the means, and a slice of the batch whose gradient is padded with zeros.
     No gradient flows through the returned μ and σ².
     """
     axes = list(range(len(x.shape) - 1))
 
-    total = over_replicas() if synchronized else None
+    total = None if centre is None else over_replicas()
 
     def sum_over_replicas(*values):  # in one message
         return tf.unstack(total(tf.stack(values)))
@@ -70,11 +70,14 @@ def _normalise(x, gamma, beta, epsilon: float, share: int, synchronized: bool):
         count = tf.cast(tf.size(first) // tf.shape(x)[-1], x.dtype)
         mean, variance = tf.nn.moments(first, axes)
         if total:
+            # Of the distances to `centre`: with large means, E[x²] − E[x]² would be rounding alone.
+            offset = mean - centre
             count, sums, squares = sum_over_replicas(
-                count * tf.ones_like(mean), count * mean, count * (variance + tf.square(mean))
+                count * tf.ones_like(mean), count * offset, count * (variance + tf.square(offset))
             )
-            mean = sums / count
-            variance = tf.maximum(squares / count - tf.square(mean), 0)
+            offset = sums / count
+            mean = centre + offset
+            variance = tf.maximum(squares / count - tf.square(offset), 0)
         inverse = tf.math.rsqrt(variance + epsilon)
         scale = gamma * inverse
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from taf_keras.models import batch_norm
 from taf_keras.models.batch_norm import BatchNormalization, statistics_of_first
 
 CHANNELS = 5
@@ -66,6 +67,18 @@ def test_frozen_and_inference_use_the_moving_statistics(layer):
     layer.trainable = False
     with statistics_of_first(2):
         np.testing.assert_array_equal(layer(x, training=True), expected)
+
+
+def test_large_means_do_not_cancel_between_replicas(monkeypatch):
+    """Two replicas that see the same: their sums are twice those of one, their moments the same."""
+    monkeypatch.setattr(batch_norm, "over_replicas", lambda: lambda value: 2 * value)
+    layer = BatchNormalization(momentum=0.0, synchronized=True)
+    x = np.random.default_rng(2).normal(1e4, 1.0, (16, 8, 8, 1)).astype(np.float32)
+    layer.build(x.shape)
+    layer.moving_mean.assign([9_990.0])  # not far off, as behind the first steps of a training
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_mean, [x.astype(np.float64).mean()], rtol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, [x.astype(np.float64).var()], rtol=1e-3)
 
 
 def test_large_means_do_not_cancel():
