@@ -56,9 +56,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "jit_compile",
         RuntimeConfig.jit_compile,
         JIT_COMPILE,
-        "Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without a GPU, "
-        "where a compiled step took seven times as long, and with several devices, where true is refused. "
-        "Default: ours.",
+        "Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without a GPU "
+        "and with several devices, where true is refused. Default: ours.",
     )
     flag.integer(
         "log_every",
