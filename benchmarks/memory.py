@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.processes import measure_fresh
@@ -61,8 +62,6 @@ def resident_megabytes(peak: bool) -> float:
 
 
 def main(method: str, images: str, parts: str, *smoke: str) -> None:
-    from dataclasses import replace
-
     from benchmarks import train_step as ts
 
     model, size = (ts.SMALL, (64, 64)) if smoke else (ts.MOBILENETV2, (256, 256))

@@ -118,6 +118,13 @@ def refuse_other_settings(runs: Sequence[Run], train: Sequence[str] = TRAIN) -> 
         raise UserError(refused[0].removeprefix("error: ") + more)
 
 
+def split_arguments(arguments: list[str] | None) -> tuple[list[str], list[str]]:
+    """A command's own arguments, and the flags of train.py behind `--`; None is the command line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:split], arguments[split + 1 :]
+
+
 def parse_seeds(text: str) -> list[int]:
     """'0,1,2' -> [0, 1, 2]. Raises: UserError for what is no seed, or is there twice."""
     try:

@@ -29,7 +29,7 @@ from taf_keras.evaluation.arms import check_arms, check_flags, grid, parse_arm, 
 from taf_keras.evaluation.comparison import compare, markdown
 from taf_keras.evaluation.execute import interruptible, train_all
 from taf_keras.evaluation.presets import STUDIES, Study
-from taf_keras.evaluation.runs import TRAIN, Run, collect, parse_seeds, plan, read_configs
+from taf_keras.evaluation.runs import TRAIN, Run, collect, parse_seeds, plan, read_configs, split_arguments
 
 
 def build_study(
@@ -89,9 +89,7 @@ def write_results(runs: Sequence[Run], study: Study, folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    common = arguments[split + 1 :]
+    own, common = split_arguments(arguments)
     studies = (f"  {name:22}{study.__doc__.splitlines()[0]}" for name, study in STUDIES.items())
     parser = argparse.ArgumentParser(
         prog="python -m taf_keras.evaluation.sweep",
@@ -108,7 +106,7 @@ def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> No
     parser.add_argument("--reference", help="arm to compare with (a study's baseline, else the first arm)")
     parser.add_argument("--seeds", default="0,1,2,3,4", help="comma list (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (%(default)s)")
-    options = parser.parse_args(arguments[:split])
+    options = parser.parse_args(own)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with interruptible():

@@ -27,7 +27,7 @@ from taf_keras.evaluation.arms import Arm, check_flags
 from taf_keras.evaluation.comparison import METRICS, compare, with_error
 from taf_keras.evaluation.execute import interruptible, train_all
 from taf_keras.evaluation.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS, gpu_hours
-from taf_keras.evaluation.runs import ROOT, TRAIN, Run, collect, parse_seeds, plan
+from taf_keras.evaluation.runs import ROOT, TRAIN, Run, collect, parse_seeds, plan, split_arguments
 
 RECIPES = ROOT / "flags" / "recipes"
 _HEADER = re.compile(
@@ -149,9 +149,7 @@ def describe_cost(runs: Sequence[Run], sustained_tflops: float) -> str:
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    extra = arguments[split + 1 :]
+    own, extra = split_arguments(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m taf_keras.evaluation.table1",
         description=__doc__,
@@ -172,7 +170,7 @@ def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> No
         default=SUSTAINED_TFLOPS,
         help="of one GPU, for the estimate (%(default).3g, assumed: 30 %% of the peak of a GTX 1080 Ti)",
     )
-    options = parser.parse_args(arguments[:split])
+    options = parser.parse_args(own)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with interruptible():

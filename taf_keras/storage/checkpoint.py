@@ -78,7 +78,7 @@ def save(trainer: keras.Model, folder: Path, step: int, sums: Mapping[str, np.nd
         with temporary.open("ab") as file:
             file.write(f"\nsha256 {digest}\n".encode())
     known = checkpoints(folder)
-    kept = sorted(known.keys() - {other for other in known if other > step})[-_KEEP:]
+    kept = sorted(other for other in known if other <= step)[-_KEEP:]
     for other in known.keys() - set(kept):
         known[other].unlink()
     return path

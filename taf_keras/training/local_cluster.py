@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 
 from taf_keras.evaluation.execute import interruptible
-from taf_keras.evaluation.runs import TRAIN
+from taf_keras.evaluation.runs import TRAIN, split_arguments
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 120  # for the others to notice that a worker has failed; they take less than a minute
@@ -94,19 +94,18 @@ def _show(index: int, process: subprocess.Popen) -> None:
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    split = arguments.index("--") if "--" in arguments else len(arguments)
+    own, flags = split_arguments(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m taf_keras.training.local_cluster",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workers", type=int, default=2, help="processes, 2 or more (default: 2)")
-    options = parser.parse_args(arguments[:split])
+    options = parser.parse_args(own)
     if options.workers < 2:
         parser.error(f"--workers={options.workers}: must be 2 or more")
     with interruptible():
-        code = run(options.workers, arguments[split + 1 :], train)
+        code = run(options.workers, flags, train)
     return code if code >= 0 else 128 - code
 
 

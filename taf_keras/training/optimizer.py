@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from taf_keras.config import TrainingConfig
+from taf_keras.models.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable("taf_keras")
@@ -46,12 +46,8 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
     """
 
     def check_finite(self, grads):
-        finite = super().check_finite(grads)
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return finite
-        overflows = 1.0 - ops.cast(finite, "float32")
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, overflows) == 0
+        overflows = 1.0 - ops.cast(super().check_finite(grads), "float32")
+        return sum_over_replicas(overflows) == 0
 
 
 @keras.saving.register_keras_serializable("taf_keras")

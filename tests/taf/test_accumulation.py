@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import in_float64, random_batch, tiny_config
-from two_replicas import pyramid
+from taf_examples import in_float64, pyramid, random_batch, tiny_config
 
 from taf_keras.config import Config
 from taf_keras.errors import UserError

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import random_batch, tiny_config
-from two_replicas import pyramid
+from taf_examples import pyramid, random_batch, tiny_config
 
 from taf_keras.config import BRANCHES
 from taf_keras.evaluation.confusion import ConfusionMatrix

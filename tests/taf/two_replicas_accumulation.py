@@ -10,9 +10,8 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from taf_examples import random_batch
+from taf_examples import pyramid, random_batch
 from test_accumulation import CLASSES, EXAMPLES, SIZE, STEPS, config_of, frozen
-from two_replicas import pyramid
 
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models import build

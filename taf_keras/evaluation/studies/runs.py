@@ -98,8 +98,9 @@ def _arms(configs: dict[Path, Config]) -> list[list[Path]]:
     arms: dict[tuple[Config, int], list[Path]] = {}
     seen = []
     for path, config in configs.items():
-        run = (of_arm(config), config.training.seed)
-        arms.setdefault((of_arm(config), seen.count(run)), []).append(path)
+        arm = of_arm(config)
+        run = (arm, config.training.seed)
+        arms.setdefault((arm, seen.count(run)), []).append(path)
         seen.append(run)
     return list(arms.values())
 
