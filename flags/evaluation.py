@@ -8,7 +8,7 @@ from taf_keras.config import SPLITS, RuntimeConfig
 # Named here and not imported: what knows the studies imports TensorFlow, and --help must not.
 STUDIES = ("swap_interval", "predictions", "attenuation", "change_rate", "consistency")
 
-_PLAIN = ("model_dir", "split", "checkpoint", "saved_model", "output_dir", "data_dir")
+_PLAIN = ("model_dir", "split", "checkpoint", "saved_model", "output_dir", "data_dir", "eval_batch_size")
 _STUDY = ("study", "split", "branch", "max_clips", "output_dir", "data_dir")
 
 
@@ -65,6 +65,12 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Folder for metrics.json and the pictures, or for the study's table and figure.",
         empty="evaluation/SPLIT in --model_dir; for a study studies/ in the first run",
     )
+    flag.integer(
+        "eval_batch_size",
+        None,
+        "Frames that are evaluated at once, 1 or more.",
+        empty="that of the run, or as many as have 2^21 pixels together, at most 8",
+    )
     flag.text("data_dir", None, "Folder in which the data set lies now.", empty="where it lay in training")
     _refuse(
         flag_values,
@@ -83,6 +89,12 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         ("study", "checkpoint", "saved_model"),
         lambda given: given["study"] and (given["checkpoint"] or given["saved_model"]),
         "a study takes the latest checkpoint of each run",
+    )
+    _refuse(
+        flag_values,
+        ("study", "eval_batch_size"),
+        lambda given: given["study"] and given["eval_batch_size"] is not None,
+        "a study takes one frame at a time",
     )
     _refuse(
         flag_values,

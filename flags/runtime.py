@@ -30,7 +30,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag.integer(
         "reader_threads",
         RuntimeConfig.reader_threads,
-        "Threads that read and augment examples, 1 or more. Default: ours.",
+        "Threads that read and augment examples, 1 or more.",
+        empty="one for each core that the process may use",
     )
     flag.number(
         "kept_mb",
@@ -56,18 +57,31 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "jit_compile",
         RuntimeConfig.jit_compile,
         JIT_COMPILE,
-        "Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without a GPU "
-        "and with several devices, where true is refused. Default: ours.",
+        "Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without a GPU, "
+        "with --deterministic and with several devices, where true is refused. Default: ours.",
     )
     flag.integer(
         "log_every",
         RuntimeConfig.log_every,
-        "Steps between two TensorBoard points, 1 or more. Default: ours.",
+        "Steps between two TensorBoard points, and two looks whether the loss is finite, 1 or more. "
+        "Default: ours.",
     )
     flag.integer(
         "validations",
         RuntimeConfig.validations,
         "Evaluations on the val split, spread evenly over the training, 0 or more. Default: ours.",
+    )
+    flag.integer(
+        "eval_batch_size",
+        RuntimeConfig.eval_batch_size,
+        "Frames that a validation or evaluation takes at once, 1 or more.",
+        empty="as many as have 2^21 pixels together, at most 8: one of 1024x2048",
+    )
+    flag.number(
+        "checkpoint_minutes",
+        RuntimeConfig.checkpoint_minutes,
+        "Minutes after which a checkpoint is written at the end of a step, beside those at validations, 0 or "
+        "more; inf is never. Default: ours.",
     )
     flag.names(
         "export_formats",

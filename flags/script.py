@@ -13,14 +13,13 @@ from absl import app, flags, logging
 
 from taf_keras.errors import Interrupted, UserError
 
-BAD_INPUT = 2
-
 
 def run(main: Callable[[], None], *modules: ModuleType) -> None:
     """Defines the flags of `modules`, parses the command line and calls `main`, which imports TensorFlow.
 
-    Bad input ends in one line `error: …` on stderr and exit code 2. SIGTERM and Ctrl-C end in
-    one line and 143 or 130. Any other exception is a defect and keeps its traceback.
+    Bad input ends in one line `error: …` on stderr and exit code 2, or 1 where all but something optional
+    is done. SIGTERM and Ctrl-C end in one line and 143 or 130. Any other exception is a defect and keeps
+    its traceback.
     """
     for module in modules:
         module.define()
@@ -55,7 +54,7 @@ def _call(main: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, _terminated)
         main()
     except UserError as error:
-        _refuse(str(error))
+        _refuse(str(error), error.exit_code)
     except Interrupted as interrupted:
         _end(interrupted)
     except KeyboardInterrupt:
@@ -71,9 +70,9 @@ def _end(interrupted: Interrupted) -> NoReturn:
     sys.exit(128 + interrupted.signal)  # as shells have it
 
 
-def _refuse(message: str) -> NoReturn:
+def _refuse(message: str, code: int = UserError.exit_code) -> NoReturn:
     print("error:", " ".join(message.splitlines()), file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(code)
 
 
 class _Help(flags.BooleanFlag):

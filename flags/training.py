@@ -3,7 +3,7 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import DTYPES, TrainingConfig
+from taf_keras.config import DTYPES, EXPORT_WEIGHTS, KEEP_BEST, TrainingConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -64,4 +64,18 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         TrainingConfig.dtype,
         DTYPES,
         "Number format of the network; softmax and losses stay float32. Default: ours.",
+    )
+    flag.choice(
+        "keep_best",
+        TrainingConfig.keep_best,
+        KEEP_BEST,
+        "miou: the checkpoint of the validation with the highest mIoU is kept beside the last ones. The "
+        "paper: none.",
+    )
+    flag.choice(
+        "export_weights",
+        TrainingConfig.export_weights,
+        EXPORT_WEIGHTS,
+        "Weights that are evaluated and exported at the end: the last ones, or the best that --keep_best has "
+        "kept. The paper: last.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ LABELS = ("key", "all")
 EVAL_SPLITS = ("auto", *SPLITS)
 ON_BAD_FILE = ("refuse", "skip")
 EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
+KEEP_BEST = ("none", "miou")
+EXPORT_WEIGHTS = ("last", "best")
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
 
@@ -51,6 +54,13 @@ _FLAG_NAMES = {
 # Far above what is of use; a damaged or hostile config.json must not ask for all memory.
 MOST_HEAD_CHANNELS, MOST_PX = 4096, 16384
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, which a container or a scheduler may have limited."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def flag_name(group: str, field: str) -> str:
@@ -303,6 +313,9 @@ class TrainingConfig:
         batch_size: images per update over all replicas, partners included.
         gradient_accumulation_steps: small batches into which each replica cuts its share of the batch; their
             gradients are added up to those of the batch. Batch norm has the statistics of each small batch.
+        keep_best: `miou` keeps the checkpoint of the validation with the highest mIoU beside the last ones.
+        export_weights: the weights that are evaluated and exported at the end: the `last`, as in the paper,
+            or the `best` that were kept.
     """
 
     epochs: int = 300
@@ -315,9 +328,17 @@ class TrainingConfig:
     warmup_steps: int = 20
     seed: int = 0
     dtype: str = "float32"
+    keep_best: str = "none"
+    export_weights: str = "last"
 
     def __post_init__(self):
         require_one_of("dtype", self.dtype, DTYPES)
+        require_one_of("keep_best", self.keep_best, KEEP_BEST)
+        require_one_of("export_weights", self.export_weights, EXPORT_WEIGHTS)
+        require(
+            self.export_weights == "last" or self.keep_best == "miou",
+            "--export_weights=best needs --keep_best=miou",
+        )
         for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
             require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
         for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
@@ -340,34 +361,44 @@ class RuntimeConfig:
         strategy: one of STRATEGIES; `auto` is multi_worker where TF_CONFIG is set, else mirrored with two
             or more GPUs.
         replicas: number of replicas of a machine; None is one per GPU.
-        reader_threads: threads that read and augment examples.
+        reader_threads: threads that read and augment examples; None is one for each usable core.
         kept_mb: memory for key frames and label maps that stay decoded from one epoch to the next, MB of
             10⁶ bytes. All of CamVid's take 254, all of Cityscapes' 25 000.
         deterministic: a GPU uses operations that give the same result each time; a CPU always does.
         steps_per_execution: steps that run in one call; progress, logs and the stop at a NaN come behind it.
         jit_compile: one of JIT_COMPILE, whether XLA compiles the step; `auto` leaves that to Keras where
             there is one GPU, and is off elsewhere.
-        log_every: steps between two entries of TensorBoard's scalars.
+        log_every: steps between two entries of TensorBoard's scalars, and two looks at the loss.
         validations: number of validations (and checkpoints) during the training; 0 is none.
+        eval_batch_size: frames that are evaluated at once; None is as many as `evaluation_batches` finds
+            the memory of a small GPU to hold.
+        checkpoint_minutes: a checkpoint is written at the end of a step when the last one is so old.
         export_formats: any of EXPORT_FORMATS, written beside the SavedModel.
     """
 
     model_dir: str = "runs/default"
     strategy: str = "auto"
     replicas: int | None = None
-    reader_threads: int = 2
+    reader_threads: int | None = None
     kept_mb: float = 512.0
     deterministic: bool = False
     steps_per_execution: int = 1
     jit_compile: str = "auto"
     log_every: int = 10
     validations: int = 10
+    eval_batch_size: int | None = None
+    checkpoint_minutes: float = 10.0
     export_formats: tuple[str, ...] = ()
 
     def __post_init__(self):
         require_one_of("strategy", self.strategy, STRATEGIES)
-        require(self.replicas is None or self.replicas >= 1, f"--replicas={self.replicas}: must be 1 or more")
-        require(self.reader_threads >= 1, f"--reader_threads={self.reader_threads}: must be 1 or more")
+        for name in ("replicas", "reader_threads", "eval_batch_size"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"--{name}={value}: must be 1 or more")
+        require(
+            self.checkpoint_minutes >= 0,  # also refuses nan
+            f"--checkpoint_minutes={self.checkpoint_minutes}: must be 0 or more minutes; inf is never",
+        )
         require(0 <= self.kept_mb < math.inf, f"--kept_mb={self.kept_mb}: must be finite and 0 or more")
         require_one_of("jit_compile", self.jit_compile, JIT_COMPILE)
         require(
@@ -378,6 +409,11 @@ class RuntimeConfig:
         require(self.validations >= 0, f"--validations={self.validations}: must be 0 or more")
         for name in self.export_formats:
             require_one_of("export_formats", name, EXPORT_FORMATS)
+
+    @property
+    def threads(self) -> int:
+        """`reader_threads`, or the number of cores that this process may use."""
+        return self.reader_threads or usable_cores()
 
 
 @dataclass(frozen=True)
@@ -407,6 +443,10 @@ class Config:
                 f"--batch_size={self.training.batch_size}: --method={self.taf.method} needs an even number, "
                 "half key frames and half partners",
             )
+        require(
+            self.training.keep_best == "none" or self.runtime.validations > 0,
+            f"--keep_best={self.training.keep_best}: needs --validations of 1 or more, which measure it",
+        )
         self.check_accumulation(replicas=1)
         self._check_statistics()
         crop_size = self.data.crop_size or self.data.image_size

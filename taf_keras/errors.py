@@ -5,8 +5,16 @@ class UserError(Exception):
     """Bad input: a flag, a file, a label, a checkpoint.
 
     The message is a single line that names what is wrong and says what is allowed. The scripts
-    print it as `error: …` and exit with code 2; everything else is a defect and keeps its traceback.
+    print it as `error: …` and exit with `exit_code`; everything else is a defect and keeps its traceback.
     """
+
+    exit_code = 2
+
+
+class PartlyDone(UserError):
+    """All but something optional was done; the message names that."""
+
+    exit_code = 1
 
 
 class BadFileError(UserError):

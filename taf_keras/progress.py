@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 _BAR = 24
 _LOG_SECONDS = 15  # a file or a pipe gets a line this often; a terminal's line is redrawn in place
@@ -32,7 +33,8 @@ class Progress:
             self.stream.write("\n")
             self.stream.flush()
 
-    def __call__(self, done: int, total: int, text: str = "") -> None:
+    def __call__(self, done: int, total: int, text: str | Callable[[], str] = "") -> None:
+        """`text` goes behind the times; a function of it is called where a line is written alone."""
         now = time.monotonic()
         if self.first is None:
             self.first = done - 1 if done else 0  # what an earlier run did took this one no time
@@ -49,7 +51,7 @@ class Progress:
             self.stream.write(line + "\n")
         self.stream.flush()
 
-    def _line(self, seconds: float, text: str) -> str:
+    def _line(self, seconds: float, text: str | Callable[[], str]) -> str:
         filled = _BAR * self.done // max(1, self.total)
         bar = "█" * filled + "░" * (_BAR - filled)
         if self.done >= self.total:
@@ -59,7 +61,8 @@ class Progress:
         else:
             rate = seconds / max(1, self.done - self.first)
             times = f"{clock(seconds)}, ETA {clock(rate * (self.total - self.done))}"
-        return f"{self.label} {bar} {self.done}/{self.total}  {times}  {text}".rstrip()
+        said = text() if callable(text) else text
+        return f"{self.label} {bar} {self.done}/{self.total}  {times}  {said}".rstrip()
 
 
 def clock(seconds: float) -> str:

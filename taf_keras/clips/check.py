@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.class_coverage import absence_warning, require_several_classes
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.load import load_split
 from taf_keras.clips.look import Look, Looks, Size, look_at, source_name
+from taf_keras.clips.partner_reach import partners_out_of_reach
 from taf_keras.config import DataConfig
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.progress import Progress
@@ -17,20 +19,33 @@ _SHOWN = 10
 
 
 def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads: int = 2) -> Split:
-    """Loads and checks one split under `data.on_bad_file`, with progress; says what was left out."""
+    """Loads and checks one split under `data.on_bad_file`, with progress; says what was left out.
+
+    Of `train` it warns of classes without a pixel.
+
+    Raises: UserError as `check_split` does, for a temporal context within which no key frame has a partner,
+        and for training labels of a single class.
+    """
     bad = BadFiles(data.on_bad_file)
     with Progress(f"reading {name} clips") as progress:
         split = load_split(data, name, progress, bad)
+    if problem := partners_out_of_reach(split, data, partners_within):
+        raise UserError(problem)
     if data.dataset == "synthetic":  # lies in memory; its generation has shown the progress
-        return check_split(split, data.image_size, partners_within, bad)
-    with Progress(f"checking {name} files") as progress:
-        split = check_split(
-            split, data.image_size, partners_within, bad, threads=threads, on_progress=progress
-        )
+        split, looks = _checked(split, data.image_size, partners_within, bad)
+    else:
+        with Progress(f"checking {name} files") as progress:
+            split, looks = _checked(
+                split, data.image_size, partners_within, bad, threads=threads, on_progress=progress
+            )
     for error in bad.found[:_SHOWN]:
         print(f"left out {error}")
     if len(bad.found) > _SHOWN:
         print(f"left out {len(bad.found) - _SHOWN} more; python -m taf_keras.clips.check lists all")
+    if name == "train":
+        require_several_classes(split, looks)
+        if warning := absence_warning(split, looks):
+            print(f"warning: {warning}")
     return split
 
 
@@ -59,13 +74,26 @@ def check_split(
     Raises: UserError for the first bad file, key frames of several sizes without an `image_size`, or a
         split of which nothing is left.
     """
+    return _checked(split, image_size, partners_within, bad, thorough, threads, on_progress)[0]
+
+
+def _checked(
+    split: Split,
+    image_size: Size | None,
+    partners_within: int,
+    bad: BadFiles | None,
+    thorough: bool = False,
+    threads: int = 2,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Split, Looks]:
+    """`check_split`, and what was found of the files."""
     bad = bad or BadFiles()
     if not split.clips:
         raise UserError(f"split {split.name}: has no labelled clip")
     looks = look_at(split, partners_within, thorough, threads=threads, on_progress=on_progress)
     clips = usable_clips(split, looks, image_size, partners_within, bad)
     require_usable(split.name, clips, looks, image_size, bad)
-    return replace(split, clips=clips, left_out=tuple(bad.found))
+    return replace(split, clips=clips, left_out=tuple(bad.found)), looks
 
 
 def usable_clips(

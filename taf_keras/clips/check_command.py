@@ -4,8 +4,9 @@
     python -m taf_keras.clips.check --dataset=manifest --data_dir=DATA --on_bad_file=skip --csv=data.csv
 
 What training refuses is found, and by decoding every file also what is damaged behind its first bytes.
-Leakage, key frames of one split that another shows, is a warning. Exit code: 0 training would start, 2 it
-would not.
+Warnings are leakage, key frames of one split that another shows; classes without a pixel in the training
+labels; frames that hold one colour alone, or the bytes of another frame of their video (not with --quick).
+Exit code: 0 training would start, 2 it would not.
 
 --csv has a line for each figure, of the columns split,kind,item,value,detail; kinds are
     count         item clips, clips_left_out, frames, labelled_frames or bad_files: how many
@@ -16,7 +17,9 @@ would not.
     class_frames  item class: key frames on which it occurs
     void_share    share of void among all pixels, 0 to 1;  void_frames: key frames on which it occurs
     bad_file      item file: detail is what is wrong with it
+    blank_frame   item file: shows nothing, or nothing of its own; detail is why
     error         detail is what is wrong with the split as a whole
+    warning       detail is the sentence
     leak          item clip: its key frame lies value frames from that of a clip in another split; see detail
     verdict       value is the exit code, detail the last line of the output
 """
@@ -86,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add("subset", "share of the training clips to keep, in (0, 1]")
     add("label_fraction", "share of the training labels to keep, in (0, 1]")
     add("subset_seed", "seed of both (%(default)s)", type=int, default=DataConfig.subset_seed)
+    add("labels", "labels that training uses: key, of key frames; all, of every labelled frame")
     add("on_bad_file", f"what a bad file does: {' or '.join(ON_BAD_FILE)}")
     add("allow_outside_files", "a manifest may name files outside data_dir", action="store_true")
     add("splits", "comma list of the splits to read (train, val, and test where the data set has it)")
@@ -117,6 +121,7 @@ def _settings(options: argparse.Namespace) -> tuple[DataConfig, tuple[str, ...]]
         options.data_dir,
         subset=options.subset,
         label_fraction=options.label_fraction,
+        labels=options.labels,
         image_size=size,
         temporal_context=options.temporal_context,
         subset_seed=options.subset_seed,

@@ -11,10 +11,13 @@ import numpy as np
 
 from taf_keras.clips import load
 from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.blank_frames import BlankFrame, blank_warnings, find_blank_frames
 from taf_keras.clips.check import require_usable, usable_clips
+from taf_keras.clips.class_coverage import absence_warning, label_pixels, require_several_classes
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.leakage import Leak, find_leaks
 from taf_keras.clips.look import DamageWithin, Looks, Size, look_at
+from taf_keras.clips.partner_reach import partners_out_of_reach
 from taf_keras.config import SPLITS, DataConfig, require
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.progress import Progress
@@ -25,10 +28,12 @@ class SplitReport:
     """What was found in one split. Figures are those of the usable clips, with `partners_within` in force.
 
     Attributes:
-        partners_within: n_h where training draws partners from the split, else 0: key frames alone.
+        partners_within: n_h where training draws partners from the split, else 0: key frames alone, as where
+            n_h reaches none.
         found: number of clips before bad ones were left out.
         split, looks: the usable clips, and what was found of all files.
         bad: every bad file.
+        blank: frames that show nothing of their own; only a thorough look finds them.
         error: what is wrong with the split as a whole; None if it can be used.
     """
 
@@ -38,6 +43,7 @@ class SplitReport:
     split: Split | None
     looks: Looks
     bad: tuple[BadFileError, ...]
+    blank: tuple[BlankFrame, ...]
     error: UserError | None
 
     @property
@@ -74,7 +80,7 @@ class SplitReport:
     @property
     def pixels(self) -> np.ndarray:
         """int64 (key frames, classes + 1): label pixels of each class, void last."""
-        return np.stack([self.looks.label(clip.key_frame).pixels for clip in self.clips])
+        return label_pixels(self.split, self.looks)
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,27 @@ class DataReport:
         return None
 
     @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """(split, sentence) on each thing that does not stop a training and may still be wrong."""
+        found = []
+        for split in self.splits:
+            if split.name == "train" and split.clips and not split.error:
+                others = sum(other.pixels.sum(axis=0) for other in self.splits if other.clips)
+                sentence = absence_warning(split.split, split.looks, others)
+                found += [(split.name, sentence)] if sentence else []
+            found += [(split.name, text) for text in blank_warnings(split.name, split.frames, split.blank)]
+        return found
+
+    @property
     def verdict(self) -> str:
         """The last line."""
         if self.refusal:
             return f"training would not start: {self.refusal}"
         splits = ", ".join(dict.fromkeys(leak.of for leak in self.leaks))
-        warning = f", but see the leakage above: metrics of {splits} may be too good" if splits else ""
-        return f"training would start{warning}"
+        see = [f"the warning{'s' if len(self.warnings) > 1 else ''}"] if self.warnings else []
+        see += ["the leakage"] if splits else []
+        above = f", but see {' and '.join(see)} above" if see else ""
+        return f"training would start{above}" + (f": metrics of {splits} may be too good" if splits else "")
 
 
 def survey(
@@ -142,17 +162,23 @@ def _all_splits(data: DataConfig) -> tuple[str, ...]:
 def _survey(data: DataConfig, method: str, name: str, thorough: bool, threads: int) -> SplitReport:
     within = data.temporal_context if name == "train" and method != "baseline" else 0
     bad = BadFiles("skip")  # all are wanted, even where the first would stop training
-    split, found, looks, error = None, 0, Looks({}, {}), None
+    split, found, looks, blank, error = None, 0, Looks({}, {}), (), None
     try:
         with Progress(f"reading {name} clips") as progress:
             split = load.load_split(data, name, progress, bad)
         found = len(split.clips)
         require(found > 0, f"split {name}: has no labelled clip")
+        if problem := partners_out_of_reach(split, data, within):
+            error, within = UserError(problem), 0  # the rest of the report is about key frames alone
         with Progress(f"checking {name} files") as progress:
             looks = look_at(split, within, thorough, True, threads, progress)
         clips = usable_clips(split, looks, data.image_size, within, bad)
         split = Split(name, clips, split.classes)
         require_usable(name, clips, looks, data.image_size, bad)
-    except UserError as problem:
-        error = problem
-    return SplitReport(name, within, found, split, looks, tuple(bad.found), error)
+        if thorough:
+            blank = find_blank_frames(clips, within, looks)
+        if name == "train":
+            require_several_classes(split, looks)
+    except UserError as raised:
+        error = error or raised
+    return SplitReport(name, within, found, split, looks, tuple(bad.found), blank, error)

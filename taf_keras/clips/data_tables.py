@@ -37,6 +37,7 @@ def text(report: DataReport) -> str:
         [f"{split.name} cannot be used: {split.error}" for split in report.splits if split.error],
         _bad_files(report),
         _leakage(report),
+        [f"warning: {sentence}" for _, sentence in report.warnings],
         [report.verdict],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
@@ -49,6 +50,8 @@ def csv_text(report: DataReport) -> str:
     lines.writerow(_COLUMNS)
     for split in report.splits:
         lines.writerows((split.name, *row) for row in _csv_rows(split, report.data.temporal_context))
+    for split, sentence in report.warnings:
+        lines.writerow((split, "warning", "", "", sentence))
     for leak in report.leaks:
         lines.writerow((leak.of, "leak", leak.key, leak.offset, f"{leak.how}: {leak}"))
     lines.writerow(("", "verdict", "", 2 if report.refusal else 0, report.verdict))
@@ -74,6 +77,8 @@ def _csv_rows(split: SplitReport, temporal_context: int) -> Iterator[tuple]:
         yield "void_frames", "", frames[-1], ""
     for error in split.bad:
         yield "bad_file", error.file, "", error.reason
+    for frame in split.blank:
+        yield "blank_frame", frame.file, "", frame.detail
     if split.error:
         yield "error", "", "", split.error
 

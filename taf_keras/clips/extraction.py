@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from taf_keras.clips.extraction_lists import (
     write_csv,
 )
 from taf_keras.clips.match import Match, consensus, find_stills, summary, table
-from taf_keras.clips.video import PART, image_size, irregularity, save_frames, write
+from taf_keras.clips.video import DEINTERLACE, PART, image_size, irregularity, save_frames, write
 from taf_keras.errors import UserError
 from taf_keras.progress import Progress
 
@@ -56,7 +57,7 @@ class Video:
 def extract(options: argparse.Namespace) -> bool:
     """Runs the command. Returns: whether every frame around the key frames is there.
 
-    Raises: UserError, before a frame is written under a number that may be wrong.
+    Raises: UserError, before a frame is written that may be blank, or under a number that may be wrong.
     """
     stills, rows = key_frames(options), []
     if options.layout == "manifest":
@@ -111,9 +112,17 @@ def _match(video: Video, options) -> None:
     """Looks for the key frames and sets the video's offset. UserError where they do not confirm one."""
     with Progress(f"{video.name}: key frames") as progress:
         start = options.index_offset or 0
-        video.matches, times_ms = find_stills(video.path, video.stills, start, options.search, progress)
+        search = find_stills(video.path, video.stills, start, options.search, progress)
+    video.matches = search.matches
     print("\n".join(table(video.matches)))
-    if note := irregularity(times_ms):
+    if search.decoder_failed:
+        command = DEINTERLACE.format(shlex.quote(str(video.path)))
+        raise UserError(
+            f"{video.path}: is not decoded: OpenCV gives one picture, unlike every key frame, for all "
+            f"{search.looked_at} frames looked at, as it does for interlaced video; deinterlace it first, "
+            f"{command}, then give --video=progressive.mp4 --name={video.name}"
+        )
+    if note := irregularity(search.times_ms):
         _warn(f"{video.name}: {note}")
     video.offset = _confirmed(video, options)
     print(f"{video.name}: index = number {video.offset:+d}; key frames: {summary(video.matches)}")

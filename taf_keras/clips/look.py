@@ -19,6 +19,7 @@ from taf_keras.clips.decode import HEAD_BYTES, inspect_image, read_bytes, read_i
 from taf_keras.errors import BadFileError
 
 Size = tuple[int, int]  # (height, width), px
+_ONE_COLOUR = 2  # levels by which compression may change a single colour
 _AT_ONCE = 64  # files between two looks at what libjpeg has said
 _DAMAGED_JPEG = re.compile("^(Corrupt JPEG data|Premature end of JPEG file).*", re.MULTILINE)
 
@@ -34,11 +35,13 @@ class Look:
     Attributes:
         size: (height, width), px.
         digest: equal for images with equal bytes; None unless it was asked for.
+        one_colour: whether an image holds a single colour alone; only a thorough look finds out.
         pixels: int64 (classes + 1,), pixels of each class on a label map, void last; None for an image.
     """
 
     size: Size
     digest: bytes | None = None
+    one_colour: bool = False
     pixels: np.ndarray | None = None
 
 
@@ -106,17 +109,24 @@ def source_name(source: Source, frame: Frame) -> str:
 
 
 def _look_at_image(image: Source, thorough: bool, digest: bool) -> Look:
+    one_colour = False
     if isinstance(image, np.ndarray):
         size, data = image.shape[:2], image.tobytes() if digest else b""
     else:
         size = inspect_image(image)
         if thorough:
             try:
-                size = read_image(image).shape[:2]
+                pixels = read_image(image)
             except BadFileError as error:
                 raise DamageWithin(image, error.reason) from None
+            size, one_colour = pixels.shape[:2], _is_one_colour(pixels)
         data = read_bytes(image, end=None if thorough else HEAD_BYTES) if digest else b""
-    return Look(size, hashlib.blake2b(data, digest_size=16).digest() if digest else None)
+    return Look(size, hashlib.blake2b(data, digest_size=16).digest() if digest else None, one_colour)
+
+
+def _is_one_colour(pixels: np.ndarray) -> bool:
+    few = pixels[::16, ::16]  # tell at once of nearly all pictures that they hold more
+    return all(np.ptp(p, axis=(0, 1)).max() <= _ONE_COLOUR for p in (few, pixels))
 
 
 def _look_at_label(frame: Frame, classes: ClassTable) -> Look:

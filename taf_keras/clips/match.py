@@ -28,6 +28,7 @@ _CLEAR, _FLOOR = 1.3, 0.002  # the second best must exceed the best by this fact
 # Where the best candidate is the outermost, the right one may lie one further out. Differences grow no
 # faster than distance, so that its neighbours would then be at 1 : 2 at most; a true match has a steeper end.
 _CLEAR_AT_END = 3.0
+_GLANCE = 50  # every so many frames one is looked at beside the candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,33 @@ class Match:
         return self.verdict == UNLIKE or self.at(offset) > _tolerance(self.difference)
 
 
+@dataclass(frozen=True)
+class Search:
+    """What `find_stills` found.
+
+    Attributes:
+        matches: one for each still, ascending.
+        times_ms: of all frames decoded.
+        looked_at: how many of them were looked at.
+        differ: whether two of those differ.
+    """
+
+    matches: list[Match]
+    times_ms: list[float]
+    looked_at: int
+    differ: bool
+
+    @property
+    def decoder_failed(self) -> bool:
+        """Whether all frames show one picture, which is none of the stills'.
+
+        OpenCV says success and gives such a picture, black or left in memory, for all frames of an interlaced
+        video that it cannot convert.
+        """
+        verdicts = {match.verdict for match in self.matches} - {ABSENT}
+        return self.looked_at > 1 and not self.differ and verdicts == {UNLIKE}
+
+
 def _tolerance(difference: float, at_end: bool = False) -> float:
     return (_CLEAR_AT_END if at_end else _CLEAR) * difference + _FLOOR
 
@@ -104,13 +132,15 @@ def find_stills(
     start: int,
     search: int,
     on_progress: Callable[[int, int], None],
-) -> tuple[list[Match], list[float]]:
+) -> Search:
     """Compares each still with the frames at index = number + start − search … number + start + search.
+
+    Frames between them are glanced at as well, so that a scene that stands still or fades to black around the
+    stills is not taken for a decoder that fails.
 
     Args:
         stills: frame number -> image file.
         on_progress: called with (frames decoded, frames to decode).
-    Returns: a Match for each still, ascending; the times of all frames decoded, ms.
     Raises: UserError for a still or a video that cannot be read.
     """
     numbers = np.array(sorted(stills))
@@ -121,8 +151,11 @@ def find_stills(
     def candidate_of(index: int) -> np.ndarray:
         return np.flatnonzero(np.abs(numbers + start - index) <= search)
 
-    thumbnails, times_ms = None, []
-    for frame in decode(video, lambda index: candidate_of(index).size > 0) if frames > 0 else ():
+    def is_looked_at(index: int) -> bool:
+        return index % _GLANCE == 0 or candidate_of(index).size > 0
+
+    thumbnails, shown_first, looked_at, differ, times_ms = None, None, 0, False, []
+    for frame in decode(video, is_looked_at) if frames > 0 else ():
         times_ms.append(frame.time_ms)
         if frame.image is not None:
             picture = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
@@ -130,13 +163,17 @@ def find_stills(
                 width = min(_WIDTH_PX, *(p.shape[1] for p in (picture, *pictures)))
                 size = (width, max(1, round(width * picture.shape[0] / picture.shape[1])))
                 thumbnails = np.stack([_thumbnail(p, size) for p in pictures])
-            rows = candidate_of(frame.index)
-            squares = (thumbnails[rows] - _thumbnail(picture, size)) ** 2  # (stills, height, width)
+            rows, shown = candidate_of(frame.index), _thumbnail(picture, size)
+            shown_first = shown if shown_first is None else shown_first
+            differ = differ or not np.array_equal(shown, shown_first)
+            looked_at += 1
+            squares = (thumbnails[rows] - shown) ** 2  # (stills, height, width)
             differences[rows, frame.index - first - numbers[rows]] = np.sqrt(squares.mean(axis=(1, 2)))
         on_progress(frame.index + 1, frames)
         if frame.index + 1 == frames:
             break
-    return [Match(int(n), first, row) for n, row in zip(numbers, differences, strict=True)], times_ms
+    matches = [Match(int(n), first, row) for n, row in zip(numbers, differences, strict=True)]
+    return Search(matches, times_ms, looked_at, differ)
 
 
 def _thumbnail(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -21,6 +21,7 @@ from taf_keras.clips.decode import read_image
 from taf_keras.errors import UserError
 
 PART = ".part"  # ends the names of files that are being written; no reader takes them for images
+DEINTERLACE = "ffmpeg -i {} -vf yadif -crf 12 progressive.mp4"  # keeps the number of frames
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from taf_keras.clips.clip import VOID
@@ -50,12 +49,14 @@ def confusion_matrices(labels, predictions, classes: int):
     labels, predictions = (
         ops.reshape(ops.cast(x, "int32"), (ops.shape(x)[0], -1)) for x in (labels, predictions)
     )
-    # Void goes to a bin of its own behind the matrix, which is cut off.
+    # Void goes to a cell of its own after those of the matrix, which is cut off.
     cells = ops.where(labels == VOID, classes**2, labels * classes + predictions)
-    bins = classes**2 + 1
-    with tf.device("CPU:0"):  # on GPUs it is not deterministic, and refused with --deterministic
-        counts = tf.math.bincount(cells, minlength=bins, maxlength=bins, dtype="int64", axis=-1)
-    return ops.reshape(counts[:, :-1], (-1, classes, classes))
+    batch, size = ops.shape(cells)[0], classes**2 + 1
+    own = ops.reshape(cells + size * ops.expand_dims(ops.arange(batch), axis=1), (-1,))
+    # Not a bincount, which XLA cannot compile. Sums of integers are the same in any order.
+    counts = ops.segment_sum(ops.ones_like(own), own, num_segments=batch * size)
+    counts = ops.cast(ops.reshape(counts, (batch, size))[:, :-1], "int64")
+    return ops.reshape(counts, (-1, classes, classes))
 
 
 def summarise(counts, xp=np) -> dict:

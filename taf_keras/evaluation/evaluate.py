@@ -18,18 +18,31 @@ Predict = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (b, h, w, 3) -> train 
 
 
 def network_predictor(network: keras.Model) -> Predict:
-    """Predicts with a model of `build_model`."""
+    """Predicts with a model of `build_model`. Calling it raises UserError where the logits are not finite."""
 
     @tf.function(reduce_retracing=True)
     def predict(images):
         logits = network(tf.cast(images, tf.float32), training=False)
-        return tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return tf.argmax(logits, axis=-1, output_type=tf.int32), _is_finite(logits)
 
-    return lambda images: predict(images).numpy()
+    return lambda images: _refuse_nonfinite(*predict(images))
+
+
+def _is_finite(scores):
+    return tf.math.is_finite(tf.reduce_sum(scores))  # one pass: what is not finite stays so in a sum
+
+
+def _refuse_nonfinite(labels, finite) -> np.ndarray:
+    if not finite:
+        raise UserError("the network's predictions are not finite: its training has diverged")
+    return labels.numpy()
 
 
 def saved_model_predictor(folder: str) -> Predict:
-    """Predicts with an exported model. Raises: UserError where `folder` holds none, or a damaged one."""
+    """Predicts with an exported model. Calling it raises UserError where probabilities are not finite.
+
+    Raises: UserError where `folder` holds no exported model, or a damaged one.
+    """
     if not (Path(folder) / "saved_model.pb").is_file():
         raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
     try:
@@ -38,21 +51,32 @@ def saved_model_predictor(folder: str) -> Predict:
         raise UserError(f"{folder}: not an exported model, or damaged: {first_line(error)}") from None
     if not hasattr(model, "serve"):
         raise UserError(f"{folder}: is no model that train.py exported: it has no endpoint serve")
-    return lambda images: model.serve(images)["labels"].numpy()
+
+    def predict(images):
+        outputs = model.serve(images)
+        return _refuse_nonfinite(outputs["labels"], _is_finite(outputs["probabilities"]))
+
+    return predict
 
 
 def evaluate_split(
-    predict: Predict, split: Split, image_size, reader_threads: int = 2, on_progress=None
+    predict: Predict,
+    split: Split,
+    image_size,
+    reader_threads: int = 2,
+    on_progress=None,
+    batch_size: int | None = None,
 ) -> tuple[dict, np.ndarray]:
     """Confusion matrices of every key frame of the split, at full size without augmentation.
 
     Args:
         on_progress: called as on_progress(frames done, frames in all).
+        batch_size: see `evaluation_batches`.
     Returns: the metrics of the whole split (see `metrics`), and int64 confusion matrices
         (frames, classes, classes) with the truth in rows.
     """
     matrices = []
-    for batch in evaluation_batches(split, image_size, reader_threads=reader_threads):
+    for batch in evaluation_batches(split, image_size, batch_size, reader_threads):
         predictions = predict(batch["image"])
         matrices += list(confusion_matrices(batch["label"], predictions, len(split.classes)).numpy())
         if on_progress:
@@ -77,6 +101,7 @@ def metrics(matrices: np.ndarray, split: Split) -> dict:
         "split": split.name,
         "frames": len(matrices),
         "miou": float(values["miou"]),
+        "miou_classes": int(np.isfinite(values["per_class_iou"]).sum()),
         "pixel_accuracy": float(values["pixel_accuracy"]),
         "mean_class_accuracy": float(np.nanmean(values["per_class_accuracy"])),
         "per_class_iou": dict(zip(names, map(float, values["per_class_iou"]), strict=True)),
@@ -88,7 +113,11 @@ def describe(results: dict) -> str:
     """The metrics as a few lines for the terminal, in percent."""
     worst_first = sorted(results["per_class_iou"].items(), key=lambda item: (np.isnan(item[1]), item[1]))
     classes = ", ".join(f"{name} {iou:.1%}" for name, iou in worst_first if not np.isnan(iou))
+    absent = ", ".join(name for name, iou in worst_first if np.isnan(iou))
+    among = f" of {len(worst_first)}" if absent else ""
     return (
-        f"mIoU {results['miou']:.2%}   pixel accuracy {results['pixel_accuracy']:.2%}   "
+        f"mIoU {results['miou']:.2%} (mean of {results['miou_classes']}{among} classes)   "
+        f"pixel accuracy {results['pixel_accuracy']:.2%}   "
         f"({results['frames']} frames of {results['split']})\nIoU per class: {classes}"
+        + (f"; neither in truth nor in prediction: {absent}" if absent else "")
     )

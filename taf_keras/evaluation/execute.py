@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from taf_keras.errors import UserError
 from taf_keras.evaluation.runs import TRAIN, Run, last_line, refuse_other_settings
 from taf_keras.progress import Progress
+from taf_keras.storage.lock import Held, hold
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _POLL_SECONDS = 0.2
@@ -95,9 +95,7 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
     except OSError as error:
         raise UserError(f"{log}: cannot be written: {error.strerror}") from None
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    # Without growth, the first of several runs would take all memory of a GPU.
-    environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} | os.environ
-    environment |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
     with output:
         return subprocess.Popen(
             command,
@@ -154,16 +152,16 @@ def locked(folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # the lock of an earlier call may be there already
             pass
-        lock = (folder / ".lock").open("w")
+        lock = hold(folder)
+    except Held as holder:
+        raise UserError(
+            f"--output_dir={folder}: runs of this folder are still at work, begun by {holder}"
+        ) from None
     except OSError as error:
         raise UserError(
             f"--output_dir={folder}: must be a folder that can be written ({error.strerror})"
         ) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"--output_dir={folder}: runs of this folder are still at work") from None
         yield lock
 
 
@@ -172,8 +170,9 @@ def interruptible():
     """Inside, SIGTERM and SIGHUP do what Ctrl-C does, which is one line and the exit code 130."""
     # SIGINT too: a shell's background jobs begin with it ignored, and so would their runs.
     signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        signals.append(signal.SIGHUP)
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup
+        signals.append(hangup)
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         yield

@@ -12,7 +12,7 @@ from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.build import build_model
-from taf_keras.storage.checkpoint import latest, load
+from taf_keras.storage.checkpoint import best_until, checkpoint_path, damage, latest, load
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
 
@@ -35,7 +35,27 @@ def load_network(config: Config, class_names: Sequence[str], checkpoint: Path) -
 
 def latest_checkpoint(run: ModelDir) -> Path:
     """The newest checkpoint of `run`. Raises: UserError where it has none."""
+    return _latest(run)[1]
+
+
+def exported_checkpoint(run: ModelDir, config: Config) -> tuple[int, Path]:
+    """Step and path of the checkpoint whose weights the run exports: the newest, or the best.
+
+    Raises: UserError where there is none, or it is damaged.
+    """
+    newest = _latest(run)
+    if config.training.export_weights == "last":
+        return newest
+    step = best_until(newest[1]).step
+    path = checkpoint_path(run.checkpoints, step)
+    wrong = damage(path) if path.is_file() else "no such file"
+    if wrong:
+        raise UserError(f"--export_weights=best: {path}: {wrong}")
+    return step, path
+
+
+def _latest(run: ModelDir) -> tuple[int, Path]:
     newest = latest(run.checkpoints)
     if newest is None:
         raise UserError(f"--model_dir={run.path}: holds no checkpoint yet")
-    return newest[1]
+    return newest

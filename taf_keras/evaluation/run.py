@@ -7,6 +7,7 @@ from pathlib import Path
 
 from taf_keras.clips.check import load_checked
 from taf_keras.clips.load import class_table, evaluation_split
+from taf_keras.devices import out_of_memory, prepare
 from taf_keras.evaluation.evaluate import (
     describe,
     evaluate_split,
@@ -26,6 +27,7 @@ def evaluate(
     saved_model: str | None = None,
     output_dir: str | None = None,
     data_dir: str | None = None,
+    eval_batch_size: int | None = None,
 ) -> dict:
     """Evaluates a run, prints and writes its metrics and pictures.
 
@@ -36,12 +38,17 @@ def evaluate(
         saved_model: folder of an exported model to evaluate instead.
         output_dir: None is model_dir/evaluation/<split>.
         data_dir: where the data set lies now, if not where it lay in training.
+        eval_batch_size: frames at once; None is that of the run, or as many as fit (`evaluation_batches`).
     Returns: the metrics (see `evaluate.metrics`).
     Raises: UserError for a folder without a run, a missing split, or weights of another model.
     """
     run = ModelDir(model_dir)
     config = run.read_config()
     data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
+    runtime = config.runtime
+    if eval_batch_size is not None:
+        runtime = replace(runtime, eval_batch_size=eval_batch_size)
+    prepare()
     if saved_model:
         predict, source = saved_model_predictor(saved_model), saved_model
     else:
@@ -49,10 +56,10 @@ def evaluate(
         network = load_network(config, class_table(data).names, path)
         predict, source = network_predictor(network), str(path)
 
-    clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.reader_threads)
-    with Progress(f"evaluating {clips.name}") as progress:
+    clips = load_checked(data, split or evaluation_split(data), threads=runtime.threads)
+    with Progress(f"evaluating {clips.name}") as progress, out_of_memory("give a smaller --eval_batch_size"):
         results, matrices = evaluate_split(
-            predict, clips, data.image_size, config.runtime.reader_threads, progress
+            predict, clips, data.image_size, runtime.threads, progress, runtime.eval_batch_size
         )
 
     results["files_left_out"] = {clips.name: len(clips.left_out)}

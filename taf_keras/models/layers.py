@@ -29,7 +29,9 @@ class ResizeLike(layers.Layer):
 def resize(features, size):
     """(batch, h, w, channels) -> (batch, *size, channels), bilinear, pixel centres aligned."""
     # keras.ops.image.resize refuses sizes that are known only when the graph runs, as in the export.
-    return ops.cast(tf.image.resize(features, size, method="bilinear"), features.dtype)
+    # In float32, since XLA has no gradient of a resize in half precision.
+    wide = tf.image.resize(ops.cast(features, "float32"), size, method="bilinear")
+    return ops.cast(wide, features.dtype)
 
 
 class ConvBlocks:

@@ -16,6 +16,9 @@ from taf_keras.pipeline.pairing import draw, draw_jitter, draw_stranger, locate
 from taf_keras.pipeline.propagate import propagate_label
 from taf_keras.pipeline.share import Share
 
+# An evaluation's largest batch: what a network of the paper's size takes of it fits into 11 GB.
+_MOST_FRAMES, _MOST_PIXELS = 8, 1024 * 2048
+
 # OpenCV's own threads would fight with the readers for the cores; tf.data runs the readers in parallel.
 cv2.setNumThreads(0)
 
@@ -129,7 +132,7 @@ def training_batches(
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
     positions = share.positions(first_step * batch, steps * batch, batch)
     size = share.per_replica(batch)
-    batches = _batched(positions, examples, size, config.runtime.reader_threads, drop_remainder=True)
+    batches = _batched(positions, examples, size, config.runtime.threads, drop_remainder=True)
     return batches.map(_jittered(ColorJitter())) if config.data.color_jitter else batches
 
 
@@ -145,11 +148,14 @@ def _jittered(jitter: ColorJitter):
 def evaluation_batches(
     split: Split,
     image_size: tuple[int, int] | None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     reader_threads: int = 2,
     share: Share | None = None,
 ) -> tf.data.Dataset:
     """Key frames at full size without augmentation, in order.
+
+    Args:
+        batch_size: frames of a batch; None is as many as have 2^21 pixels together, at most 8.
 
     Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width), one
     size for all. Where replicas share the batches, the last one is filled up with frames whose label is
@@ -157,6 +163,9 @@ def evaluation_batches(
     """
     share = share or Share()
     frames = padded = len(split.clips)
+    if batch_size is None:
+        height, width = read_image(split.clips[0].key_frame.image, image_size).shape[:2]
+        batch_size = min(_MOST_FRAMES, max(1, _MOST_PIXELS // (height * width)))
     if share.replicas > 1:
         batch_size = _round_up(min(batch_size, frames), share.replicas)
         padded = _round_up(frames, batch_size)

@@ -1,4 +1,4 @@
-"""The trained model as a SavedModel for single frames."""
+"""The trained model as a SavedModel for single frames, and as a file for other runtimes."""
 
 from __future__ import annotations
 
@@ -6,49 +6,42 @@ import importlib.util
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
+from taf_keras.storage.atomic import replaced
 
 CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this folder aside for such files
-
-
 _FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 
 
-def export_model(network: keras.Model, classes: ClassTable, folder: Path, formats=()) -> None:
+def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> None:
     """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
     returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
-    width)}. It refuses all else, and says what is allowed. Preprocessing is inside. The signatures are
-    `serving_default` (uint8) and `serve_float32`. `assets.extra/classes.json` holds the class names and
-    colours.
-
-    `formats` adds model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the same outputs.
+    width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`, both
+    of one input, `images`. `assets.extra/classes.json` holds the class names and colours.
 
     The folder gets its name only when the export is complete.
     """
 
     @tf.function
     def serve(images):
-        logits = network(tf.cast(_checked(images), tf.float32), training=False)
+        logits = network(tf.cast(images, tf.float32), training=False)
         return {
             "probabilities": tf.nn.softmax(logits),
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
-    # TensorFlow holds `serve` to these shapes and dtypes by itself, but a signature to its dtype alone: so
-    # signatures are of any shape, which the graph then looks at.
-    for dtype in (tf.uint8, tf.float32):
-        serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
-    any_shape = tf.function(serve.python_function)
     frames = {
-        dtype: any_shape.get_concrete_function(tf.TensorSpec(None, dtype, name="images"))
+        dtype: serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
         for dtype in (tf.uint8, tf.float32)
     }
     module = tf.Module()
@@ -63,19 +56,8 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, format
     (temporary / CLASSES_FILE).write_text(
         json.dumps({"names": classes.names, "colours": classes.colours}, indent=2) + "\n"
     )
-    for name in formats:
-        _single_file_model(network).export(str(temporary / _FILES[name]), format=name, verbose=False)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
-
-
-def _checked(images):
-    """The same images, known to be (batch, height, width, 3), once a graph with them has looked."""
-    shape = tf.shape(images)
-    fits = (tf.size(shape) == 4) & tf.reduce_all(shape >= 1) & tf.reduce_all(shape[-1:] == 3)
-    message = "images must be RGB frames (batch, height, width, 3), each 1 or more, not of shape"
-    with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape], summarize=8)]):
-        return tf.ensure_shape(tf.identity(images), (None, None, None, 3))
 
 
 def check_formats(formats) -> None:
@@ -84,6 +66,36 @@ def check_formats(formats) -> None:
         missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
         if missing:
             raise UserError(f"--export_formats=onnx: needs `pip install {' '.join(missing)}`")
+
+
+def missing_formats(folder: Path, formats) -> list[str]:
+    """Those of `formats` whose file is not in the folder of an exported model yet."""
+    return [name for name in formats if not (folder / _FILES[name]).is_file()]
+
+
+def export_formats(load_network: Callable[[], keras.Model], folder: Path, formats) -> dict[str, str]:
+    """Writes model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the outputs of `serve`.
+
+    One that fails stops no other and leaves no file.
+
+    Args:
+        load_network: makes the network, in float32: interpreters of half precision lack operations.
+        folder: that of the exported model.
+    Returns: what was wrong, for each format that failed.
+    """
+    failed = {}
+    for name in formats:
+        path = folder / _FILES[name]
+        try:
+            # A network of its own for each: a converter may leave its traces in a model.
+            model = _single_file_model(load_network())
+            with replaced(path, path.with_name(f".unfinished.{path.name}")) as temporary:
+                model.export(str(temporary), format=name, verbose=False)
+        except UserError:
+            raise
+        except Exception as error:  # a converter may fail in any way
+            failed[name] = f"{type(error).__name__}: {first_line(error)}"
+    return failed
 
 
 @keras.saving.register_keras_serializable("taf_keras")
@@ -102,4 +114,6 @@ def _single_file_model(network: keras.Model) -> keras.Model:
         "probabilities": keras.layers.Softmax(dtype="float32", name="probabilities")(network.output),
         "labels": Labels(name="labels")(network.output),
     }
-    return keras.Model(network.input, outputs)
+    model = keras.Model(network.input, outputs)
+    model(np.zeros((1, 64, 64, 3), np.float32))  # ONNX can be written of a model that was called
+    return model

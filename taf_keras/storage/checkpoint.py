@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import keras
@@ -19,10 +21,18 @@ from taf_keras.storage.atomic import replaced
 UNFINISHED = "unfinished.weights.h5"
 _KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
-# Behind the HDF5 data, which end where their header says. So a file never parts with its checksum.
+# After the HDF5 data, which end where their header says. So a file never parts with its checksum.
 _CHECKSUM = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _CHECKSUM_BYTES = 73
 _EXTRA = "epoch_sums"  # a group beside those of Keras, which reads only what it knows
+_BEST = "best"
+
+
+class Best(NamedTuple):
+    """The best validation of a run: the step after which it was, and its mIoU in [0, 1]."""
+
+    step: int = 0
+    miou: float = float("-inf")
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -57,7 +67,13 @@ def latest(folder: Path) -> tuple[int, Path] | None:
     return None
 
 
-def save(trainer: keras.Model, folder: Path, step: int, sums: Mapping[str, np.ndarray]) -> Path:
+def save(
+    trainer: keras.Model,
+    folder: Path,
+    step: int,
+    sums: Mapping[str, np.ndarray],
+    best: Best | None = None,
+) -> Path:
     """Writes the state after `step` steps, and deletes all but the last two up to it.
 
     The file gets its name only when it is complete and on the disk: neither a kill nor a power cut
@@ -66,22 +82,35 @@ def save(trainer: keras.Model, folder: Path, step: int, sums: Mapping[str, np.nd
 
     Args:
         sums: name -> array, saved beside the state.
+        best: saved too, and its checkpoint is not deleted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, step)
-    with replaced(path, folder / UNFINISHED) as temporary:
-        trainer.save_weights(temporary)
-        with h5py.File(temporary, "a") as file:
-            for name, array in sums.items():
-                file[f"{_EXTRA}/{name}"] = array
-        digest = _digest(temporary)
-        with temporary.open("ab") as file:
-            file.write(f"\nsha256 {digest}\n".encode())
+    memory = _Memory()
+    trainer.save_weights(memory)
+    with h5py.File(memory, "a") as file:
+        for name, array in sums.items():
+            file[f"{_EXTRA}/{name}"] = array
+        if best is not None:
+            file.attrs[_BEST] = best
+    data = memory.getbuffer()
+    with replaced(path, folder / UNFINISHED) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.write(f"\nsha256 {hashlib.sha256(data).hexdigest()}\n".encode())
     known = checkpoints(folder)
     kept = sorted(other for other in known if other <= step)[-_KEEP:]
+    if best is not None:
+        kept.append(int(best.step))
     for other in known.keys() - set(kept):
         known[other].unlink()
     return path
+
+
+class _Memory(io.BytesIO):
+    """Where HDF5 writes without a disk: on one that is full it would bring the process down at its end."""
+
+    def __str__(self):
+        return UNFINISHED  # Keras asks every target for its suffix
 
 
 def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
@@ -102,6 +131,13 @@ def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
             return {name: array[()] for name, array in file.get(_EXTRA, {}).items()}
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None
+
+
+def best_until(path: Path) -> Best:
+    """The best validation before the checkpoint `path`, whose file is whole; one of -inf where none was."""
+    with h5py.File(path) as file:
+        step, miou = file.attrs.get(_BEST, Best())
+    return Best(int(step), float(miou))
 
 
 def damage(path: Path) -> str | None:

@@ -8,10 +8,12 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from taf_keras.config import Config
 from taf_keras.errors import UserError, first_line
 from taf_keras.storage.atomic import replaced, unfinished
+from taf_keras.storage.lock import Held, hold, is_lock
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 # Why a setting cannot change in the middle of a run, where that is not plain.
@@ -48,27 +50,54 @@ class ModelDir:
                 )
         elif self.path.exists() and not self.path.is_dir():
             raise UserError(f"--model_dir={self.path}: is a file, not a folder")
-        elif self.path.exists() and set(self.path.iterdir()) - {unfinished(self.config)}:
-            raise UserError(f"--model_dir={self.path}: is not empty and holds no config.json of a run")
+        elif self.path.exists():
+            own = unfinished(self.config)
+            if any(path != own and not is_lock(path) for path in self.path.iterdir()):
+                raise UserError(f"--model_dir={self.path}: is not empty and holds no config.json of a run")
 
-    def claim(self, config: Config) -> None:
+    def refuse_if_held(self) -> None:
+        """Raises: UserError where another process is at work on the run; it is the one to go on."""
+        if self.path.is_dir() and any(map(is_lock, self.path.iterdir())):
+            self._lock().close()
+
+    def claim(self, config: Config) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.
 
         What a killed process left unfinished is deleted.
 
-        Raises: UserError for a folder that cannot be written.
+        Returns: a context manager, at whose end another process may go on with the run.
+        Raises: UserError for a folder that cannot be written, or in which another process is at work.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):  # a run that goes on finds out now, too
                 pass
-            self._delete_unfinished()
-            if self.config.is_file():
-                return
-            versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-            write_json(self.config, config.to_dict() | {"versions": versions})
         except OSError as error:
-            raise UserError(f"--model_dir={self.path}: cannot be written: {error.strerror}") from None
+            raise self._cannot_be_written(error) from None
+        lock = self._lock()
+        try:
+            self._delete_unfinished()
+            if not self.config.is_file():
+                versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+                write_json(self.config, config.to_dict() | {"versions": versions})
+        except OSError as error:
+            lock.close()
+            raise self._cannot_be_written(error) from None
+        return lock
+
+    def _lock(self) -> IO[str]:
+        try:
+            return hold(self.path)
+        except Held as holder:
+            raise UserError(
+                f"--model_dir={self.path}: {holder} is at work on this run; choose another folder, or wait "
+                "until it has ended"
+            ) from None
+        except OSError as error:
+            raise self._cannot_be_written(error) from None
+
+    def _cannot_be_written(self, error: OSError) -> UserError:
+        return UserError(f"--model_dir={self.path}: cannot be written: {error.strerror}")
 
     def _delete_unfinished(self) -> None:
         for path in (self.config, self.history, self.metrics):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -35,7 +36,11 @@ class ReplicaMean(keras.metrics.Metric):
         self.seen.assign_add(sum_over_replicas(ops.stack([ops.sum(values), ops.sum(ops.ones_like(values))])))
 
     def result(self):
-        return self.seen[0] / ops.maximum(self.seen[1], 1)
+        return self.figures(self.seen)[self.name]
+
+    def figures(self, sums) -> dict:
+        """{name: mean} of what `seen` has summed up, or of the difference of two such sums."""
+        return {self.name: sums[0] / ops.maximum(sums[1], 1)}
 
 
 class BranchStatistics(keras.metrics.Metric):
@@ -58,11 +63,20 @@ class BranchStatistics(keras.metrics.Metric):
         self.sums.assign_add(sum_over_replicas(ops.matmul(each, one_hot)))
 
     def result(self):
-        delta, over, count = ops.unstack(self.sums, 3)
+        return self.figures(self.sums, undrawn=0.0)
+
+    def figures(self, sums, undrawn=math.nan) -> dict:
+        """The figures of what `sums` has summed up, or of the difference of two such sums.
+
+        Args:
+            undrawn: value of a branch that was not drawn.
+        """
+        delta, over, count = ops.unstack(sums, 3)
         values = {}
         for i, branch in enumerate(self.branches):
-            values[f"delta/{branch}"] = delta[i] / ops.maximum(count[i], 1)
-            values[f"over_slack/{branch}"] = over[i] / ops.maximum(count[i], 1)
+            for name, total in (("delta", delta[i]), ("over_slack", over[i])):
+                mean = total / ops.maximum(count[i], 1)
+                values[f"{name}/{branch}"] = ops.where(count[i] > 0, mean, undrawn)
         return values
 
 
@@ -101,6 +115,11 @@ class TAFTrainer(keras.Model):
         self.branch_statistics = BranchStatistics(self.branches) if self.swaps else None
         self.confusion = confusion
         self.built = True  # its only weights are the network's
+
+    @property
+    def step_metrics(self) -> list[keras.metrics.Metric]:
+        """The metrics of training, each with sums in one variable and `figures` of such sums."""
+        return [*self.train_metrics, *([self.branch_statistics] if self.swaps else [])]
 
     def call(self, images, training=False):
         """RGB (batch, height, width, 3) -> float32 logits at the same size."""

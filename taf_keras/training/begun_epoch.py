@@ -31,5 +31,4 @@ class GoOnWithEpoch(keras.callbacks.Callback):
 
 def _variables(trainer: TAFTrainer) -> dict[str, keras.Variable]:
     """Those of the training's own metrics. (Keras' loss can only be read by all workers together.)"""
-    own = [*trainer.train_metrics, *([trainer.branch_statistics] if trainer.swaps else [])]
-    return {f"{metric.name}:{variable.name}": variable for metric in own for variable in metric.variables}
+    return {f"{m.name}:{variable.name}": variable for m in trainer.step_metrics for variable in m.variables}

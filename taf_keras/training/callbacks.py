@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -20,7 +21,7 @@ from taf_keras.storage import checkpoint
 from taf_keras.storage.atomic import replaced
 from taf_keras.training.begun_epoch import epoch_sums
 from taf_keras.training.interruption import StopRequest
-from taf_keras.training.steps import CountSteps
+from taf_keras.training.steps import CountSteps, EveryFewSteps
 
 
 class StepLogs(CountSteps):
@@ -45,6 +46,13 @@ class StepLogs(CountSteps):
     def _rate(self) -> float:
         steps = self.step - self.epoch_began
         return steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+
+
+class WriteEpochs(keras.callbacks.TensorBoard):
+    """Keras' own, less the scalars that it makes of every step and drops: steps are for `WriteSteps`."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
 
 
 class WriteHistory(keras.callbacks.Callback):
@@ -79,23 +87,54 @@ def _read_rows(path: Path) -> list[dict]:
         ) from None
 
 
-class StopAtNaN(CountSteps):
-    """Ends training at the first loss that is not finite, before anything of it is saved."""
+class StopAtNaN(EveryFewSteps):
+    """Ends training where something is not finite, before anything of it is saved or evaluated.
 
-    def __init__(self, checkpoints: Path, first_step: int):
-        super().__init__(first_step)
-        self.checkpoints = checkpoints
+    The loss is looked at every few steps and at the end of an epoch. It is the epoch's mean, in which a NaN
+    stays. What the last update did is in no loss yet: before a validation and a checkpoint, `check` looks at
+    the weights, and at the prediction of a frame.
 
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
+    Args:
+        predict: predicts a frame (see `evaluation.evaluate.Predict`); raises UserError if that is not finite.
+        frame: uint8 RGB (height, width, 3). None, on other workers than the first, looks at the loss alone.
+    """
+
+    def __init__(
+        self, checkpoints: Path, every: int, first_step: int, predict: Callable, frame: np.ndarray | None
+    ):
+        super().__init__(every, first_step)
+        self.checkpoints, self.predict, self.frame = checkpoints, predict, frame
+
+    def look(self, logs):
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            newest = checkpoint.latest(self.checkpoints)
-            last = f"the last good checkpoint is {newest[1]}" if newest else "no checkpoint was saved yet"
-            raise UserError(
-                f"training stopped: the loss is {loss} at step {self.step}; {last}. "
-                "A lower --learning_rate or a longer --warmup_steps usually helps"
-            )
+            raise self._stop(f"the loss is {loss}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.look(logs)
+
+    def on_test_begin(self, logs=None):
+        if self.frame is not None:
+            self.check()
+
+    def check(self) -> None:
+        """Raises: UserError where a weight, the optimizer's state or the prediction is not finite."""
+        for variable in (*self.model.network.variables, *self.model.optimizer.variables):
+            values = np.asarray(variable)
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                raise self._stop(f"{variable.path} is not finite")
+        try:
+            self.predict(self.frame[None])
+        except UserError as error:
+            raise self._stop(str(error)) from None
+
+    def _stop(self, reason: str) -> UserError:
+        newest = checkpoint.latest(self.checkpoints)
+        last = f"the last good checkpoint is {newest[1]}" if newest else "no checkpoint was saved yet"
+        return UserError(
+            f"training stopped at step {self.step}: {reason}; {last}. "
+            "A lower --learning_rate or a longer --warmup_steps usually helps"
+        )
 
 
 class ShowProgress(CountSteps):
@@ -107,7 +146,7 @@ class ShowProgress(CountSteps):
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        self.progress(self.step, self.steps, f"loss {float(logs['loss']):.3f}{self.validation}")
+        self.progress(self.step, self.steps, lambda: f"loss {float(logs['loss']):.3f}{self.validation}")
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_miou" in logs:
@@ -115,37 +154,55 @@ class ShowProgress(CountSteps):
 
 
 class SaveCheckpoints(CountSteps):
-    """Saves the whole state behind the epochs `behind`, counted from 1, and where a signal ends the run.
+    """Saves the whole state after some epochs, every few minutes, and where a signal ends the run.
 
-    A signal is obeyed at the end of a step; behind the last step of an epoch, at the end of its
-    validation. Goes last: what the others write of an epoch is written when its checkpoint is.
+    A signal is obeyed, and the minutes are looked at, at the end of a step; after the last step of an epoch,
+    at the end of its validation. Goes last: what the others write of an epoch is written when its checkpoint
+    is.
+
+    Args:
+        after: epochs, counted from 1, after which there is a checkpoint.
+        minutes: age of the last checkpoint at which there is another one.
+        check: called before each; raises UserError where there is nothing worth saving.
+        best: None, or the best validation so far, whose checkpoint is kept.
     """
 
     def __init__(
         self,
         folder: Path,
-        behind: Sequence[int],
+        after: Sequence[int],
+        minutes: float,
         steps_per_epoch: int,
         first_step: int,
         request: StopRequest,
+        check: Callable[[], None],
+        best: checkpoint.Best | None = None,
     ):
         super().__init__(first_step)
-        self.folder, self.behind = folder, frozenset(behind)
-        self.steps_per_epoch, self.request = steps_per_epoch, request
+        self.folder, self.after, self.seconds = folder, frozenset(after), 60 * minutes
+        self.steps_per_epoch, self.request, self.check, self.best = steps_per_epoch, request, check, best
+        self.saved = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        if self.request.signal is not None and self.step % self.steps_per_epoch:
+        if self.step % self.steps_per_epoch and self._is_due():
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 in self.behind or self.request.signal is not None:
+        if self.best is not None and logs.get("val_miou", -math.inf) > self.best.miou:
+            self.best = checkpoint.Best(self.step, float(logs["val_miou"]))
+        if epoch + 1 in self.after or self._is_due():
             self._save()
 
+    def _is_due(self) -> bool:
+        return self.request.signal is not None or time.monotonic() - self.saved >= self.seconds
+
     def _save(self) -> None:
+        self.check()
         whole_epoch = self.step % self.steps_per_epoch == 0
         sums = {} if whole_epoch else epoch_sums(self.model)
-        path = checkpoint.save(self.model, self.folder, self.step, sums)
+        path = checkpoint.save(self.model, self.folder, self.step, sums, self.best)
+        self.saved = time.monotonic()
         self.request.obey(f"step {self.step} is saved in {path}")
 
 

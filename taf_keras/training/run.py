@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 from taf_keras.clips.check import load_checked
-from taf_keras.clips.clip import Split
+from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config, check_crop_size, check_weights_file
-from taf_keras.errors import UserError
+from taf_keras.errors import PartlyDone, UserError
 from taf_keras.progress import clock
 from taf_keras.storage.atomic import writing
 from taf_keras.storage.model_dir import ModelDir, write_json
@@ -26,8 +27,9 @@ def train(config: Config) -> dict:
     Of several workers (TF_CONFIG) all call this with the same configuration, and the first alone writes.
 
     Returns: the metrics of the evaluation split, as in metrics.json; {} on other workers than the first.
-    Raises: UserError for bad input, a loss that is not finite, a worker that is lost, or a disk that cannot
-        be written; Interrupted when a signal has stopped the run.
+    Raises: UserError for bad input, a loss that is not finite, a worker that is lost, a device without
+        memory, or a disk that cannot be written; PartlyDone where an optional format of the export failed;
+        Interrupted when a signal has stopped the run.
     """
     started = time.monotonic()
 
@@ -45,7 +47,12 @@ def train(config: Config) -> dict:
         _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
     if run.metrics.is_file():
         print(f"{run.path}: this run has ended already; its metrics are in {run.metrics}")
+        if config.runtime.export_formats and cluster.is_chief:
+            with run.claim(config), writing(run.path):
+                _add_formats(run, config, classes)
         return run.read_metrics()
+    if cluster.is_chief:
+        run.refuse_if_held()
     names = dict.fromkeys(["train", evaluation_split(config.data)])
     if config.runtime.validations:
         names |= {"val": None}
@@ -71,20 +78,44 @@ def train(config: Config) -> dict:
         splits = splits or _load(config, names)
 
         # 3. The work.
-        if cluster.is_chief:
-            run.claim(config)
-            _announce(config, splits, session)
         metrics = {}
-        with writing(run.path):
+        with run.claim(config) if cluster.is_chief else nullcontext(), writing(run.path):
+            if cluster.is_chief:
+                _announce(config, splits, session)
             outcome = session.train(splits, run)
             if cluster.is_chief:
                 metrics = session.finish(splits, run) | outcome
                 metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
                 metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-                write_json(run.metrics, metrics)  # last: it says that the run has ended
+                write_json(run.metrics, metrics)  # it says that the run has ended: what follows is optional
                 _last_screen(run, metrics)
-        session.wait_for_all()
+            session.wait_for_all()
+            if cluster.is_chief:
+                _add_formats(run, config, classes)
     return metrics
+
+
+def _add_formats(run: ModelDir, config: Config, classes: ClassTable) -> None:
+    """Writes those of `export_formats` that the export lacks. Raises: PartlyDone for what failed."""
+    from taf_keras.evaluation.network import exported_checkpoint, load_network
+    from taf_keras.serving.export import check_formats, export_formats, missing_formats
+
+    missing = missing_formats(run.export, config.runtime.export_formats)
+    check_formats(missing)
+    if not missing:
+        return
+    _, path = exported_checkpoint(run, config)
+    single = replace(config, training=replace(config.training, dtype="float32"))
+    failed = export_formats(lambda: load_network(single, classes.names, path), run.export, missing)
+    for name, reason in failed.items():
+        print(f"failed  {name}: {reason}")
+    if done := [name for name in missing if name not in failed]:
+        print(f"wrote   {', '.join(done)} beside {run.export}")
+    if failed:
+        raise PartlyDone(
+            f"--export_formats={','.join(failed)}: could not be written ({next(iter(failed.values()))}); all "
+            "else is there, and the same command tries it again"
+        )
 
 
 def _rates_of(run: ModelDir, config: Config) -> Config:
@@ -114,7 +145,7 @@ def _load(config: Config, names) -> dict[str, Split]:
     splits = {}
     for name in names:
         partners_within = config.data.temporal_context if name == "train" and config.uses_partners else 0
-        splits[name] = load_checked(config.data, name, partners_within, config.runtime.reader_threads)
+        splits[name] = load_checked(config.data, name, partners_within, config.runtime.threads)
     # Only the files tell whether the crop fits them.
     image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
     crop_size = config.data.crop_size or image.shape[:2]
@@ -139,6 +170,7 @@ def _announce(config: Config, splits: dict[str, Split], session) -> None:
         print(f"method  pseudo, labels of {labels.teacher} where it is {labels.confidence:.0%} sure")
     else:
         print("method  baseline, key frames only")
+    print(f"devices {session.devices}")
     devices = f" on {session.replicas} replicas" if session.replicas > 1 else ""
     steps = config.training.epochs * config.steps_per_epoch(len(splits["train"].clips))
     print(f"steps   {steps} of {config.key_frames_per_step} key frames{devices}", flush=True)

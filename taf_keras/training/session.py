@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import keras
 import tensorflow as tf
@@ -12,13 +11,15 @@ import tensorflow as tf
 from taf_keras.clips.clip import Split
 from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config
+from taf_keras.devices import describe, out_of_memory
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
-from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.evaluation.network import exported_checkpoint, latest_checkpoint, load_network
 from taf_keras.models.build import build_model
 from taf_keras.progress import Progress
 from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
+from taf_keras.storage.checkpoint import Best
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.cluster import Cluster
@@ -44,18 +45,20 @@ class Session:
     def __init__(self, config: Config, classes, cluster: Cluster, strategy: tf.distribute.Strategy):
         self.config, self.classes, self.cluster = config, classes, cluster
         check_formats(config.runtime.export_formats)
-        # Costs nothing on a CPU, and there repeats and resumes a run bit for bit.
-        if config.runtime.deterministic or not tf.config.list_physical_devices("GPU"):
+        if is_deterministic(config):
             tf.config.experimental.enable_op_determinism()
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
+        gpus = tf.config.list_physical_devices("GPU")
+        self.devices = describe(gpus, self.replicas // len(cluster.workers))  # of this machine
         config.check_accumulation(self.replicas)
-        self.compile_arguments = compile_arguments(config.runtime, self.replicas)
+        self.compile_arguments = compile_arguments(config.runtime, self.replicas, is_deterministic(config))
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
             self.network = build_model(config.model, len(classes))
             self.teacher = _teacher(config, classes) if config.taf.method == "pseudo" else None
+        self.predict = network_predictor(self.network)
 
     def train(self, splits: dict[str, Split], run: ModelDir) -> dict:
         """Trains from the last checkpoint of `run`, or from the beginning, to the end.
@@ -74,39 +77,45 @@ class Session:
             )
             trainer.compile(build_optimizer(config.training, steps), **self.compile_arguments)
             trainer.optimizer.build(self.network.trainable_variables)
-        first_step, sums = _resume(trainer, run) if self.cluster.is_chief else (0, {})
+        first_step, sums, best = _resume(trainer, run) if self.cluster.is_chief else (0, {}, Best())
         if self.cluster.is_distributed:
             first_step = share_state(self.strategy, trainer, first_step)
         began = time.monotonic()
         if first_step < steps:
-            fit(trainer, splits, run, self.cluster.is_chief, first_step, sums)
+            fit(trainer, self.predict, splits, run, self.cluster.is_chief, first_step, sums, best)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
     def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
         """Evaluates and exports what was trained, with a model that knows nothing of replicas.
 
-        Returns: the metrics of the evaluation split.
+        Returns: the metrics of the evaluation split, with the `weights` that they are of.
         """
-        config, network = self.config, self.network
-        if self.replicas > 1:
-            network = build_model(replace(config.model, backbone_weights="random"), len(self.classes))
-            network.set_weights(self.network.get_weights())
+        config, runtime = self.config, self.config.runtime
+        step, path = exported_checkpoint(run, config)
+        network, predict = self.network, self.predict
+        if self.replicas > 1 or config.training.export_weights == "best":
+            network = load_network(config, self.classes.names, path)
+            predict = network_predictor(network)
         final = splits[evaluation_split(config.data)]
-        with Progress(f"evaluating {final.name}") as progress:
+        with (
+            Progress(f"evaluating {final.name}") as progress,
+            out_of_memory("give a smaller --eval_batch_size"),
+        ):
             metrics, _ = evaluate_split(
-                network_predictor(network),
-                final,
-                config.data.image_size,
-                config.runtime.reader_threads,
-                progress,
+                predict, final, config.data.image_size, runtime.threads, progress, runtime.eval_batch_size
             )
-        export_model(network, self.classes, run.export, config.runtime.export_formats)
-        return metrics
+        export_model(network, self.classes, run.export)
+        return metrics | {"weights": config.training.export_weights, "weights_step": step}
 
     def wait_for_all(self) -> None:
         """Returns when all workers have come to this call: none ends before the chief has written all."""
         if self.cluster.is_distributed:
             from_chief(self.strategy, [0])
+
+
+def is_deterministic(config: Config) -> bool:
+    """Whether operations give the same each time. It costs nothing on a CPU, but keeps XLA off."""
+    return config.runtime.deterministic or not tf.config.list_physical_devices("GPU")
 
 
 def _teacher(config: Config, classes) -> Callable:
@@ -115,12 +124,15 @@ def _teacher(config: Config, classes) -> Callable:
     return lambda images: network(images, training=False)
 
 
-def _resume(trainer: TAFTrainer, run: ModelDir) -> tuple[int, dict]:
-    """Loads the newest checkpoint. Returns: the steps that are done, and the sums of a begun epoch."""
+def _resume(trainer: TAFTrainer, run: ModelDir) -> tuple[int, dict, Best]:
+    """Loads the newest checkpoint.
+
+    Returns: the steps that are done, the sums of a begun epoch, and the best validation so far.
+    """
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
-        return 0, {}
+        return 0, {}, Best()
     step, path = newest
     sums = checkpoint.load(trainer, path)
     print(f"resuming at step {step} from {path}")
-    return step, sums
+    return step, sums, checkpoint.best_until(path)

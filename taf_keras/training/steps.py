@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from taf_keras.config import RuntimeConfig
 from taf_keras.errors import UserError
 
 
-def compile_arguments(runtime: RuntimeConfig, replicas: int) -> dict:
+def compile_arguments(runtime: RuntimeConfig, replicas: int, deterministic: bool) -> dict:
     """`steps_per_execution` and `jit_compile` of `keras.Model.compile`.
 
-    Raises: UserError for what does not work with several replicas.
+    Raises: UserError for what does not work with several replicas, or deterministic operations.
     """
     if runtime.steps_per_execution > 1 and replicas > 1:
         # TensorFlow 2.21 fails in the first call: "You must feed a value for placeholder tensor while/…"
@@ -24,6 +27,11 @@ def compile_arguments(runtime: RuntimeConfig, replicas: int) -> dict:
         raise UserError(
             f"--jit_compile=true: XLA cannot compile a step that {replicas} replicas share; "
             "allowed are auto and false, or one device"
+        )
+    if runtime.jit_compile == "true" and deterministic:
+        raise UserError(
+            "--jit_compile=true: XLA has no deterministic operations, which --deterministic asks for and a "
+            "CPU always takes; allowed are auto and false, or a GPU without --deterministic"
         )
     jit_compile = "auto" if runtime.jit_compile == "auto" and replicas == 1 else runtime.jit_compile == "true"
     return {"steps_per_execution": runtime.steps_per_execution, "jit_compile": jit_compile}
@@ -71,24 +79,55 @@ class CountSteps(keras.callbacks.Callback):
         self.step = self.epoch_began + min(batch + 1, self.params["steps"])
 
 
-class WriteSteps(CountSteps):
-    """Writes every step's figures to TensorBoard as `batch_NAME`, at most once in `every` steps.
+class DeviceLogs(keras.callbacks.CallbackList):
+    """Hands a step's figures on where they are: Keras' own list waits for the device, for their numbers."""
 
-    (Keras' TensorBoard counts calls, and from 0 when a training is resumed.)
-    """
+    def on_train_batch_end(self, batch, logs=None):
+        logs = dict(logs)  # some callbacks add to it
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs=logs)
 
-    def __init__(self, folder, every: int, first_step: int):
+
+class EveryFewSteps(CountSteps):
+    """Calls `look(logs)` at the end of the call that reaches a multiple of `every` steps, and at no other."""
+
+    def __init__(self, every: int, first_step: int = 0):
         super().__init__(first_step)
-        self.writer, self.every = tf.summary.create_file_writer(str(folder)), every
+        self.every = every
 
     def on_train_batch_end(self, batch, logs=None):
         before = self.step
         super().on_train_batch_end(batch, logs)
-        if before // self.every == self.step // self.every:
-            return
+        if before // self.every != self.step // self.every:
+            self.look(logs)
+
+
+class WriteSteps(EveryFewSteps):
+    """Writes figures to TensorBoard as `batch_NAME`: means over the epoch's steps since the last point.
+
+    (Keras' TensorBoard counts calls, from 0 when a training is resumed, and has the epoch's running means.)
+    """
+
+    def __init__(self, folder, every: int, first_step: int):
+        super().__init__(every, first_step)
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self.before = self._sums()  # those of an epoch that was interrupted do not begin at 0
+
+    def look(self, logs):
+        sums, figures = self._sums(), dict(logs)
+        for metric, now, before in zip(self.model.step_metrics, sums, self.before, strict=True):
+            figures |= metric.figures(now - before)
+        self.before = sums
         with self.writer.as_default(step=self.step):
-            for name, value in logs.items():
-                tf.summary.scalar(f"batch_{name}", value)
+            for name, value in figures.items():
+                if math.isfinite(value):  # a branch that was not drawn has none
+                    tf.summary.scalar(f"batch_{name}", value)
+
+    def _sums(self) -> list[np.ndarray]:
+        return [metric.variables[0].numpy() for metric in self.model.step_metrics]
 
     def on_epoch_end(self, epoch, logs=None):
         self.writer.flush()

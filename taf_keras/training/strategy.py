@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from taf_keras.config import Config
+from taf_keras.devices import prepare
 from taf_keras.errors import UserError
 from taf_keras.pipeline.share import Share
 from taf_keras.training.cluster import Cluster
@@ -17,13 +18,13 @@ def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
     """The strategy of `config.runtime.strategy`; `auto` takes all GPUs, and all workers of a cluster.
 
     Without a GPU, `mirrored` splits the CPU into `replicas` logical devices: slower than one, and good
-    for trying it out. This must come before TensorFlow's first operation.
+    for trying it out. This must come before TensorFlow's first operation: it makes the GPUs ready.
 
     Raises: UserError where the devices do not exist or cannot share the batch evenly, or a worker of the
         cluster cannot be reached.
     """
     runtime = config.runtime
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = prepare()
     auto = runtime.strategy == "auto" and len(gpus) > 1
     if not cluster.is_distributed and runtime.strategy != "mirrored" and not auto:
         if (runtime.replicas or 1) != 1:

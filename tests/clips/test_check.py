@@ -151,6 +151,16 @@ def test_subsets_are_those_of_training(data):
     assert figures(report_of(replace(data, subset=0.4), "baseline"), "train", "count")["clips"] == "2"
 
 
+@pytest.mark.parametrize(("labels", "clips"), [(None, "2"), ("key", "2"), ("all", "62")])
+def test_labels_are_those_of_training(capsys, monkeypatch, tmp_path, labels, clips):
+    """Two synthetic clips of 31 frames each, of which every one has a label."""
+    few = {"train_clips": 2, "image_size": (16, 16), "data_dir": str(tmp_path)}
+    monkeypatch.setattr(check_command, "survey", lambda data, *rest: survey(replace(data, **few), *rest))
+    code, out, _ = run(capsys, "--splits=train", *([f"--labels={labels}"] if labels else []))
+    assert code == 0
+    assert ["clips", clips] in [line.split() for line in out.splitlines()]
+
+
 def test_synthetic_clips_have_a_report_too(tmp_path):
     small = DataConfig(
         data_dir=str(tmp_path),
@@ -336,6 +346,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
         ("--dataset=camvid --data_dir=x --threads=0", "--threads=0: must be 1 or more"),
         ("--dataset=camvid --data_dir=x --threads=two", "argument --threads: invalid int value"),
         ("--dataset=camvid --data_dir=x --temporal_context=-1", "--temporal_context=-1: must be 0 or more"),
+        ("--dataset=camvid --data_dir=x --labels=none", "--labels=none: allowed are key, all"),
         ("--dataset=camvid --data_dir=x --subset=0", "--subset=0.0: must be in (0, 1]"),
         ("--dataset=camvid --data_dir=x --label_fraction=1.5", "--label_fraction=1.5: must be in (0, 1]"),
         (
@@ -375,10 +386,10 @@ def test_the_exit_code_under_skip(capsys, data):
     assert (code, out.splitlines()[-1]) == (0, "training would start")
     assert "bad files: 1, left out" in out
     assert run(capsys, *place, "--splits=val")[0] == 0
-    # With the default context of 15 no still of CamVid has a partner: nothing is left for TAF.
-    code, out, _ = run(capsys, *place, "--on_bad_file=skip")
-    assert code == 2
-    assert "split train: no clip is left" in out.splitlines()[-1]
+    # Without the middle one of three stills 30 frames apart, only the other video's two have a partner.
+    code, out, _ = run(capsys, *place, "--on_bad_file=skip", "--temporal_context=30")
+    assert (code, out.splitlines()[-1]) == (0, "training would start")
+    assert "bad files: 3, left out" in out
 
 
 def test_an_interrupted_command_says_so(capsys, monkeypatch, data):

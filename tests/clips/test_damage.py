@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from taf_keras.clips import check_command
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.camvid import CLASSES
 from taf_keras.clips.check import check_split, load_checked
@@ -63,10 +64,17 @@ def png16(pixels) -> bytes:
     return cv2.imencode(".png", pixels.astype(np.uint16) * 257)[1].tobytes()
 
 
-def turned() -> bytes:
+def turned(form: str) -> bytes:
+    """A picture to be shown turned by 90°, of the height and width of the others then."""
     orientation = Image.Exif()
-    orientation[0x0112] = 6  # the picture is to be shown turned by 90°
-    return jpeg(exif=orientation)
+    orientation[0x0112] = 6
+    return _saved(Image.fromarray(RGB.swapaxes(0, 1).copy()), form, exif=orientation)
+
+
+def tiff(pixels) -> bytes:
+    """As OpenCV writes it: the description of the pixels comes last."""
+    channels = [2, 1, 0, 3][: pixels.shape[2]] if pixels.ndim == 3 else slice(None)
+    return cv2.imencode(".tiff", pixels[..., channels])[1].tobytes()
 
 
 def huge() -> bytes:
@@ -197,11 +205,15 @@ KINDS = [
     image("with a damaged header", flipped(png(RGB), 12), UNREADABLE),
     image("of 16 bits, grey", png16(GREY), "has 16 bits per channel; frames must be 8-bit RGB"),
     image("of 16 bits, RGB", png16(RGB), "has 16 bits per channel; frames must be 8-bit RGB"),
-    image("with alpha", png(np.dstack([RGB, GREY])), "has an alpha channel"),
-    image("of grey with alpha", png(np.dstack([GREY, GREY])), "has an alpha channel"),
+    image("of 16 bits, TIFF", tiff(RGB.astype(np.uint16)), "has 16 bits per channel; frames must be 8-bit"),
+    image("of floats", tiff(GREY.astype(np.float32)), "has values of float32; frames must be 8-bit RGB"),
+    image("with alpha", png(np.dstack([RGB, GREY])), "has an alpha channel that varies; frames must be"),
+    image("of grey with alpha", png(np.dstack([GREY, GREY])), "has an alpha channel that varies"),
+    image("with alpha, TIFF", tiff(np.dstack([RGB, GREY])), "has an alpha channel that varies"),
+    image("see-through, TIFF", tiff(np.dstack([RGB, GREY * 0 + 7])), "has an alpha channel below 255"),
     image("with a palette", palette(GREY), "has a palette"),
     image("that is CMYK", _saved(Image.fromarray(RGB).convert("CMYK"), "JPEG"), "has mode CMYK"),
-    image("to be turned", turned(), "has Exif orientation 6; frames must be stored upright"),
+    image("to be turned, WebP", turned("WEBP"), "has Exif orientation 6; .* must be stored upright in WEBP"),
     image("of absurd size", huge(), UNREADABLE),
     image("PNG damaged within", middle_flipped(png(RGB)), UNREADABLE, hidden=True),
     image("JPEG damaged within", middle_flipped(jpeg()), "is damaged: Corrupt JPEG data", hidden=True),
@@ -221,6 +233,9 @@ KINDS = [
     ),
     label("of 16 bits", png16(IDS), "must have one 8-bit channel, not shape 48x64 of uint16"),
     label("with alpha", png(np.dstack([IDS] * 4)), "one 8-bit channel, not shape 48x64x4"),
+    label(
+        "with constant alpha", png(np.dstack([IDS, IDS * 0 + 255])), "one 8-bit channel, not shape 48x64x4"
+    ),
     label("with a palette", palette(IDS), SHAPE),
     label("that is a photograph", png(RGB), SHAPE),
     label("with an unknown id", png(np.where(IDS == 3, 77, IDS).astype(np.uint8)), "label id 77 is not in"),
@@ -526,6 +541,50 @@ def test_unusual_names_work(data, names):
     (root / "train" / image).write_bytes(b"")
     rows = list(csv.DictReader(io.StringIO(csv_text(survey(data, "baseline", threads=1)))))
     assert [row["item"] for row in rows if row["kind"] == "bad_file"] == [str(root / "train" / image)]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(png(np.dstack([RGB, np.full_like(GREY, 255)])), id="opaque"),
+        pytest.param(png(np.dstack([RGB, np.full_like(GREY, 0)])), id="see-through"),
+        pytest.param(png(np.dstack([GREY, np.full_like(GREY, 7)])), id="grey"),
+        pytest.param(tiff(np.dstack([RGB, np.full_like(GREY, 255)])), id="tiff"),
+        pytest.param(turned("JPEG"), id="turned-jpeg"),
+        pytest.param(turned("PNG"), id="turned-png"),
+        pytest.param(turned("TIFF"), id="turned-tiff"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["camvid", "manifest"])
+def test_what_reads_without_loss_is_no_damage(data, picture):
+    """Every image has it: key frames, whose label maps fit, and partners; a JPEG may be called .png."""
+    root = Path(data.data_dir)
+    for file in [*root.glob("train/*"), *root.glob("val/*"), *root.glob("frames/*/*")]:
+        file.write_bytes(picture)
+    report = survey(data, "taf", threads=1)
+    assert report.refusal is None
+    assert report.splits[0].sizes == {(48, 64): 8}
+
+
+@pytest.mark.parametrize("layout", ["manifest"])
+def test_a_label_map_of_a_turned_image_is_painted_on_the_turned_view(data, capsys):
+    """The whole command: the label map has the size of the picture as it is shown, not as it is stored."""
+    root = Path(data.data_dir)
+    _write(root / IMAGE, turned("JPEG"))
+    arguments = ["--dataset=manifest", f"--data_dir={root}", "--method=baseline"]
+    for ids, code, line in (
+        (IDS, 0, "training would start"),
+        (
+            IDS.T.copy(),
+            2,
+            f"training would not start: {root / LABEL}: label map of 64x48 px, its image has 48x64 px",
+        ),
+    ):
+        _write(root / LABEL, png(ids))
+        with pytest.raises(SystemExit) as ended:
+            check_command.main(arguments)
+        assert ended.value.code == code
+        assert capsys.readouterr().out.splitlines()[-1].startswith(line)
 
 
 def test_label_maps_of_one_image_are_all_looked_at(data):

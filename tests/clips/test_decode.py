@@ -1,12 +1,17 @@
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from taf_keras.clips import image_files
 from taf_keras.clips.check import check_split
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
-from taf_keras.clips.decode import read_image, read_label
+from taf_keras.clips.decode import inspect_image, read_checked_image, read_image, read_label
 from taf_keras.errors import UserError
 
 CLASSES = ClassTable(("road", "car", "sky"), ((0, 0, 0),) * 3)
@@ -64,6 +69,124 @@ def test_image_and_label_are_resized_alike(size):
     for axis in (0, 1):
         label = read_label(coordinates[axis], table, size).astype(int)
         assert np.abs(image[..., axis] - label).max() <= 1
+
+
+def encoded(pixels, form: str, **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def write(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return str(path)
+
+
+def exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+# Exif's orientations -> how the picture is shown. 0 and 9 are none.
+SHOWN = {
+    **{orientation: lambda x: x for orientation in (0, 1, 9)},
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: np.rot90(x),
+}
+
+
+@pytest.mark.parametrize("orientation", SHOWN)
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("channels", ["grey", "RGB", "RGBA"])
+def test_images_are_turned_as_exif_says(tmp_path, orientation, form, channels):
+    """Left half dark, upper quarter bright: no two orientations look alike."""
+    if (form, channels) == ("JPEG", "RGBA") or (form, orientation) in (("TIFF", 0), ("TIFF", 9)):
+        pytest.skip("there is no such file")
+    pixels = np.full((16, 24, 3), 100, np.uint8)
+    pixels[:, :12], pixels[:4] = 20, 200
+    stored = {"grey": pixels[..., 0], "RGB": pixels, "RGBA": np.dstack([pixels, pixels[..., :1] * 0 + 255])}
+    path = write(tmp_path / "a", encoded(stored[channels], form, exif=exif(orientation)))
+    shown = SHOWN[orientation](pixels)
+    read = read_image(path)
+    assert read.shape == shown.shape
+    assert np.abs(read.astype(int) - shown).max() <= (20 if form == "JPEG" else 0)
+    assert inspect_image(path) == shown.shape[:2]
+
+
+@pytest.mark.parametrize("alpha", [255, 7, 0])
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_constant_alpha_channel_is_dropped(tmp_path, pixels, alpha, form):
+    rgba = np.dstack([pixels, np.full((12, 18), alpha, np.uint8)])
+    options = {"lossless": True, "exact": True} if form == "WEBP" else {}
+    path = write(tmp_path / "a", encoded(rgba, form, **options))
+    np.testing.assert_array_equal(read_checked_image(path), pixels)
+
+
+def test_one_pixel_of_another_alpha_is_refused(tmp_path, pixels):
+    rgba = np.dstack([pixels, np.full((12, 18), 255, np.uint8)])
+    rgba[3, 4, 3] = 254
+    path = write(tmp_path / "a.png", encoded(rgba, "PNG"))
+    with pytest.raises(UserError) as caught:
+        read_checked_image(path)
+    assert str(caught.value) == f"{path}: has an alpha channel that varies; frames must be 8-bit RGB"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_the_first_and_last_bytes_tell(tmp_path, monkeypatch, form):
+    pixels = np.random.default_rng(0).integers(0, 256, (800, 900, 3), np.uint8)
+    path = write(tmp_path / "a", encoded(pixels, form, exif=exif(6)))
+    read, original = [], image_files.read_bytes
+
+    def read_bytes(*slice, **ends):
+        read.append(original(*slice, **ends))
+        return read[-1]
+
+    monkeypatch.setattr(image_files, "read_bytes", read_bytes)
+    assert inspect_image(path) == (900, 800)
+    assert sum(map(len, read)) == image_files.HEAD_BYTES + 1024 < Path(path).stat().st_size
+
+
+def test_a_large_tiff_is_an_image(tmp_path):
+    """OpenCV writes the description of the pixels behind them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 900, 3), np.uint8)
+    path = save(tmp_path / "a.tif", pixels)
+    assert inspect_image(path) == (400, 900)
+    np.testing.assert_array_equal(read_checked_image(path), pixels)
+
+
+def test_exif_behind_the_pixels_counts(tmp_path, pixels):
+    """Some programs add it at the end of a PNG, and OpenCV finds it there."""
+    whole = encoded(pixels, "PNG")
+    body = b"eXIf" + exif(6).tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path = write(tmp_path / "a.png", whole[:-12] + chunk + whole[-12:])
+    assert inspect_image(path) == read_image(path).shape[:2] == (18, 12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"exif": b"Exif\0\0not at all"}, {"xmp": b"<x xmlns='adobe:ns:meta/' tiff:Orientation='6'/>"}],
+    ids=["damaged", "xmp"],
+)
+def test_what_opencv_does_not_read_turns_nothing(tmp_path, pixels, options):
+    path = write(tmp_path / "a.jpg", encoded(pixels, "JPEG", **options))
+    assert inspect_image(path) == read_image(path).shape[:2] == (12, 18)
+
+
+def test_a_phones_picture_with_a_video_behind_it_is_whole(tmp_path, pixels):
+    """A file that is cut short may still hold the marks that are looked for: in a thumbnail, or a comment."""
+    picture = encoded(pixels, "JPEG", comment=b"\xff\xda \xff\xd9")
+    path = write(tmp_path / "a.jpg", picture + bytes(5000))
+    assert read_checked_image(path).shape == (12, 18, 3)
+    path = write(tmp_path / "half.jpg", picture[:-20] + bytes(5000))
+    with pytest.raises(UserError, match="it was cut short"):
+        inspect_image(path)
 
 
 # --- Labels -----------------------------------------------------------------------------------------

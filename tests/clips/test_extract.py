@@ -240,10 +240,97 @@ def test_real_stills_are_found_in_a_poor_video(real_camvid, tmp_path):
     writer.release()
     for offset in (1, -2):
         stills = {i - offset: clips[i].key_frame.image for i in range(9, 31)}
-        matches, _ = find_stills(tmp_path / "v.avi", stills, 0, 8, lambda done, total: None)
+        matches = find_stills(tmp_path / "v.avi", stills, 0, 8, lambda done, total: None).matches
         assert {match.verdict for match in matches} == {"matched"}
         assert {match.offset for match in matches} == {offset}
         assert consensus(matches) == offset
+
+
+# --- Decoders that fail in silence ---
+
+
+def interlaced(path: Path) -> Path:
+    """Tells decoders that the pictures of an MPEG-2 file are interlaced. How they are coded does not change.
+
+    `progressive_sequence` is a bit of the sequence extension (kind 1), `progressive_frame` one of the picture
+    coding extension (kind 8).
+    """
+    data = bytearray(path.read_bytes())
+    at = data.find(b"\0\0\1\xb5")
+    while at >= 0:
+        kind = data[at + 4] >> 4
+        if kind == 1:
+            data[at + 5] &= ~0x08
+        elif kind == 8:
+            data[at + 8] &= ~0x80
+        at = data.find(b"\0\0\1\xb5", at + 4)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("flags", [[], ["--index_offset=0"], ["--index_offset=0", "--trust_offset"]])
+def test_interlaced_video_is_decoded_or_refused(root, tmp_path, capfd, flags):
+    """OpenCV 5 says success and gives one and the same picture; others decode such files."""
+    path = interlaced(write_video(tmp_path / "street.ts", map(picture, range(FRAMES)), "MPG2"))
+    code, found = run(root, f"--video={path}", "--temporal_context=2", *flags), written(root)
+    error = capfd.readouterr().err
+    if code == 0:
+        assert found == around((30, 60, 90), 2)
+    else:
+        assert (code, found) == (2, {})
+        assert f"{path}: is not decoded: OpenCV gives one picture" in error
+        assert f"ffmpeg -i {path} -vf yadif" in error
+
+
+def blank(level: int):
+    return lambda index: np.full((*SIZE, 3), level, np.uint8)
+
+
+NIGHT, DAY = blank(0), blank(128)
+
+
+@pytest.mark.parametrize("show", [NIGHT, DAY, lambda index: picture(2047, scene=333)])
+@pytest.mark.parametrize("flags", [[], ["--index_offset=0", "--trust_offset"], ["--index_offset=-5"]])
+def test_one_picture_for_all_frames_is_refused_with_the_remedy(root, tmp_path, capsys, show, flags):
+    """Black, grey, or what was left in memory."""
+    path = write_video(tmp_path / "my street.avi", map(show, range(FRAMES)))
+    assert run(root, f"--video={path}", "--name=street", *flags) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"error: {path}: is not decoded: OpenCV gives one picture, unlike every key frame"
+    )
+    assert f"ffmpeg -i '{path}' -vf yadif" in error
+    assert error.endswith("then give --video=progressive.mp4 --name=street\n")
+    assert "--search" not in error
+    assert error.count("\n") == 1
+    assert written(root) == {}
+    remedied = write_video(
+        tmp_path / "progressive.avi", map(picture, range(FRAMES))
+    )  # the refusal left nothing
+    assert run(root, f"--video={remedied}", "--name=street", "--temporal_context=1") == 0
+
+
+def test_a_video_that_fades_to_black_around_some_key_frames_works(root, tmp_path, capsys):
+    path = write_video(
+        tmp_path / "street.avi", (NIGHT(i) if 70 < i < 110 else picture(i) for i in range(FRAMES))
+    )
+    assert run(root, f"--video={path}", "--temporal_context=2") == 1  # key frame 90 is not to be seen
+    assert "key frame 000090 (unlike all" in capsys.readouterr().err
+    assert written(root) == around((30, 60), 2)
+
+
+@pytest.mark.parametrize("flags", [["--index_offset=-80"], ["--search=9"]])
+def test_a_black_lead_in_is_not_taken_for_a_failure(tmp_path, capsys, flags):
+    """The candidates of the only key frame are all black, and what comes before and behind is not."""
+    path = write_video(
+        tmp_path / "street.avi", (NIGHT(i) if 5 < i < 45 else picture(i) for i in range(FRAMES))
+    )
+    number = 105 if "--index_offset=-80" in flags else 25
+    root = add_stills(tmp_path / "data", "street", {number: 60})
+    assert run(root, f"--video={path}", *flags) == 2
+    error = capsys.readouterr().err
+    assert "try a larger --search, or --index_offset=INT" in error
+    assert "is not decoded" not in error
 
 
 # --- The ends of the video ---

@@ -72,6 +72,8 @@ COMMAND_LINE = {
     "warmup_steps": ("5", 5),
     "seed": ("42", 42),
     "dtype": ("mixed_bfloat16", "mixed_bfloat16"),
+    "keep_best": ("miou", "miou"),
+    "export_weights": ("best", "best"),
     "model_dir": ("somewhere/else", "somewhere/else"),
     "strategy": ("mirrored", "mirrored"),
     "replicas": ("2", 2),
@@ -82,6 +84,8 @@ COMMAND_LINE = {
     "jit_compile": ("false", "false"),
     "log_every": ("8", 8),
     "validations": ("4", 4),
+    "eval_batch_size": ("3", 3),
+    "checkpoint_minutes": ("2.5", 2.5),
     "export_formats": ("litert", ("litert",)),
 }
 
@@ -206,6 +210,7 @@ def test_evaluation_flags_are_the_arguments_of_evaluate_and_of_a_study():
         "saved_model": None,
         "output_dir": None,
         "data_dir": None,
+        "eval_batch_size": None,
     }
     plain, study = (set(inspect.signature(function).parameters) for function in (evaluate, run_study))
     assert set(evaluation.arguments(values)) == plain

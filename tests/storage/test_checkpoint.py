@@ -2,8 +2,11 @@
 
 import errno
 import hashlib
+import io
+import math
 import os
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -121,11 +124,10 @@ def test_a_checkpoint_of_an_earlier_version_has_no_checksum(model, tmp_path):
     ],
 )
 def test_a_disk_that_refuses_leaves_the_last_one_whole(folder, model, monkeypatch, error):
-    def save_weights(path):
-        path.write_bytes(b"half")
+    def sync(path):
         raise error
 
-    monkeypatch.setattr(model, "save_weights", save_weights)
+    monkeypatch.setattr(atomic, "_sync", sync)
     number = getattr(error, "errno", errno.ENOSPC)
     with (
         pytest.raises(UserError, match=f": cannot be written: {os.strerror(number)}; checkpoints") as caught,
@@ -160,3 +162,29 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path):
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_hdf5_meets_no_disk(folder, model, monkeypatch):
+    """On a full one, what it could not write brings the process down when Python ends."""
+    opened = []
+    original = h5py.File
+
+    def file(target, *args, **kwargs):
+        opened.append(target)
+        return original(target, *args, **kwargs)
+
+    monkeypatch.setattr(h5py, "File", file)
+    checkpoint.save(model, folder, 12, {"sum": np.ones(2)}, checkpoint.Best(8, 0.5))
+    assert len(opened) == 2
+    assert all(isinstance(target, io.BytesIO) for target in opened)
+
+
+def test_the_best_is_kept_and_known(folder, model):
+    """However many come after it; and no longer when there is a better one."""
+    for step, best in ((12, (8, 0.5)), (16, (8, 0.5)), (20, (8, 0.5)), (24, (24, 0.6))):
+        path = checkpoint.save(model, folder, step, {}, checkpoint.Best(*best))
+        assert checkpoint.best_until(path) == best
+        kept = list(checkpoint.checkpoints(folder))
+        assert kept == sorted({best[0], *kept[-2:]})
+    assert kept == [20, 24]
+    assert checkpoint.best_until(checkpoint.save(model, folder, 28, {})) == (0, -math.inf)

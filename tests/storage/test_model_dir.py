@@ -53,7 +53,7 @@ def test_what_a_kill_left_unfinished_is_deleted(tmp_path):
     (tmp_path / ".metrics.json.tmp").write_text("")
     run.claim(Config())
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {"config.json", "checkpoints/step-00000004.weights.h5"}
+    assert files == {".lock", "config.json", "checkpoints/step-00000004.weights.h5"}
     assert not (tmp_path / ".export.tmp").exists()
 
 

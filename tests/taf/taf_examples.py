@@ -74,6 +74,26 @@ def pyramid(config) -> keras.Model:
     return keras.Model(image, levels)
 
 
+def every_layer(config) -> keras.Model:
+    """In place of `build_backbone`: each kind of layer that the real backbones have, once."""
+    layers = keras.layers
+    image = keras.Input((None, None, 3))
+    x = layers.Rescaling(1.0, offset=[-104.0, -117.0, -124.0])(keras.ops.flip(image, axis=-1))
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.Conv2D(8, 3, strides=2, name="stem_conv")(x)
+    x = layers.ReLU(6.0)(batch_norm(config.batch_norm_momentum, "stem_bn")(x))
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    levels = {"P2": x}
+    for level in range(3, 6):
+        stride = 2 if 2**level <= config.output_stride else 1
+        x = layers.DepthwiseConv2D(3, strides=stride, padding="same", name=f"level{level}_depthwise")(x)
+        x = batch_norm(config.batch_norm_momentum, f"level{level}_bn")(x)
+        shortcut = layers.Conv2D(8, 1, name=f"level{level}_shortcut")(x)
+        x = layers.Conv2D(8, 3, padding="same", dilation_rate=2, name=f"level{level}_conv")(layers.ReLU()(x))
+        levels[f"P{level}"] = x = layers.Add()([x, shortcut])
+    return keras.Model(image, levels)
+
+
 def in_float64(network: keras.Model) -> keras.Model:
     """The same network in float64.
 

@@ -28,7 +28,7 @@ def weights(path):
 def test_the_folder_holds_what_the_readme_says(finished_run):
     config, metrics = finished_run
     folder = Path(config.runtime.model_dir)
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert names == {"config.json", "checkpoints", "tensorboard", "history.csv", "metrics.json", "export"}
     written = json.loads((folder / "metrics.json").read_text())
     assert written["miou"] == metrics["miou"]
@@ -98,9 +98,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(finished_run, tmp_path, m
 def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
     # A learning rate of 1e30 makes the second step's loss infinite or NaN.
     config = tiny_config(tmp_path, training={"learning_rate": 1e30})
-    with pytest.raises(
-        UserError, match=r"loss is (nan|inf) at step [23]; no checkpoint was saved yet|last good"
-    ):
+    with pytest.raises(UserError, match=r"stopped at step [23]: .*(nan|inf|not finite); no checkpoint"):
         train(config)
     assert not (tmp_path / "run" / "metrics.json").exists()
 

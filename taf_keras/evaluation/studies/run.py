@@ -10,6 +10,7 @@ import pandas as pd
 
 from taf_keras.clips.decode import read_image
 from taf_keras.config import require, require_one_of
+from taf_keras.devices import prepare
 from taf_keras.evaluation.charts import log_picture, save_chart
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.studies import attenuation, change_rate, consistency, predictions, swap_interval
@@ -76,7 +77,8 @@ def run_study(
     _check_branch(study, branch, runs)
     checkpoints = [latest_checkpoint(run.folder) for run in runs]
     data, split = common_data(runs, split, data_dir)
-    threads = runs[0].config.runtime.reader_threads
+    threads = runs[0].config.runtime.threads
+    prepare()
     clips = chosen.clips if max_clips is None else max_clips
     footage = load_footage(data, split, chosen.intervals, clips, threads)
 
