@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from taf_keras.clips.bad_files import BadFiles
-from taf_keras.clips.class_coverage import absence_warning, require_several_classes
+from taf_keras.clips.class_coverage import absence_warning, absent_classes, require_several_classes
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.load import load_split
 from taf_keras.clips.look import Look, Looks, Size, look_at, source_name
@@ -44,6 +44,7 @@ def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads:
         print(f"left out {len(bad.found) - _SHOWN} more; python -m taf_keras.clips.check lists all")
     if name == "train":
         require_several_classes(split, looks)
+        split = replace(split, absent_classes=absent_classes(split, looks))
         if warning := absence_warning(split, looks):
             print(f"warning: {warning}")
     return split

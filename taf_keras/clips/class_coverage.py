@@ -18,6 +18,12 @@ def label_pixels(split: Split, looks: Looks) -> np.ndarray:
     return np.stack([looks.label(clip.key_frame).pixels for clip in split.clips])
 
 
+def absent_classes(split: Split, looks: Looks) -> tuple[str, ...]:
+    """The names of the classes of which the labels have no pixel."""
+    pixels = label_pixels(split, looks).sum(axis=0)
+    return tuple(name for name, count in zip(split.classes.names, pixels, strict=False) if count == 0)
+
+
 def require_several_classes(split: Split, looks: Looks) -> None:
     """UserError where the labels show one class alone, of a table of several, beside void.
 

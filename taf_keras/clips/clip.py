@@ -163,9 +163,16 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class Split:
-    """A named part of a data set: its clips, their class table, and what could not be used."""
+    """A named part of a data set.
+
+    Attributes:
+        clips, classes: its clips and their class table.
+        left_out: what could not be used.
+        absent_classes: names of the classes of which its labels have no pixel, once those were looked at.
+    """
 
     name: str
     clips: tuple[Clip, ...]
     classes: ClassTable
     left_out: tuple[BadFileError, ...] = ()
+    absent_classes: tuple[str, ...] = ()

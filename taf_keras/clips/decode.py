@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from taf_keras.clips.clip import ClassTable, FilePart, Source
-from taf_keras.clips.image_files import HEAD_BYTES as HEAD_BYTES
 from taf_keras.clips.image_files import (
     JPEG,
     PNG,

@@ -15,7 +15,8 @@ from functools import partial
 import numpy as np
 
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split
-from taf_keras.clips.decode import HEAD_BYTES, inspect_image, read_bytes, read_image, read_label
+from taf_keras.clips.decode import read_image, read_label
+from taf_keras.clips.image_files import HEAD_BYTES, inspect_image, read_bytes
 from taf_keras.errors import BadFileError
 
 Size = tuple[int, int]  # (height, width), px

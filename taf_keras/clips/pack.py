@@ -26,7 +26,7 @@ from taf_keras.clips import load
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.check import check_split
 from taf_keras.clips.clip import ClassTable, Clip, FilePart, Split
-from taf_keras.clips.decode import inspect_image, read_bytes
+from taf_keras.clips.image_files import inspect_image, read_bytes
 from taf_keras.clips.packed import FORMAT, INDEX, SHARD_NAME
 from taf_keras.clips.shards import Shards, StoredFile, StoredFrame
 from taf_keras.clips.video import PART, write

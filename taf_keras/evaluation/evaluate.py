@@ -113,6 +113,7 @@ def describe(results: dict) -> str:
     """The metrics as a few lines for the terminal, in percent."""
     worst_first = sorted(results["per_class_iou"].items(), key=lambda item: (np.isnan(item[1]), item[1]))
     classes = ", ".join(f"{name} {iou:.1%}" for name, iou in worst_first if not np.isnan(iou))
+    untrained = results.get("untrained_classes", ())
     absent = ", ".join(name for name, iou in worst_first if np.isnan(iou))
     among = f" of {len(worst_first)}" if absent else ""
     return (
@@ -120,4 +121,5 @@ def describe(results: dict) -> str:
         f"pixel accuracy {results['pixel_accuracy']:.2%}   "
         f"({results['frames']} frames of {results['split']})\nIoU per class: {classes}"
         + (f"; neither in truth nor in prediction: {absent}" if absent else "")
+        + (f"\nno pixel in the training labels: {', '.join(untrained)}" if untrained else "")
     )

@@ -45,9 +45,19 @@ def results(experiment: Experiment) -> list[Markup]:
         parts.append(table(head, rows, "results"))
     note = (
         "Mean ± standard error over seeds; a dot is a run, the bar their mean. Differences are paired by "
-        "seed, with Student's 95 % confidence interval; coloured where it does not contain 0."
+        "seed, with Student's 95 % confidence interval; coloured where it does not contain 0. "
+        + _weights(experiment)
     )
     return [*parts, element("p", note, class_="soft")]
+
+
+def _weights(experiment: Experiment) -> str:
+    """Which weights the figures are of."""
+    best = [arm.name for arm in experiment.arms if arm.config.training.export_weights == "best"]
+    if not best:
+        return "All figures are of the last weights."
+    others = "" if len(best) == len(experiment.arms) else "; of the last ones for all other arms"
+    return f"Figures are of the weights with the best validation for {', '.join(best)}{others}."
 
 
 def _difference(mean: float, half_width: float) -> Markup:

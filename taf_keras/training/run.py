@@ -86,6 +86,7 @@ def train(config: Config) -> dict:
             if cluster.is_chief:
                 metrics = session.finish(splits, run) | outcome
                 metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
+                metrics["untrained_classes"] = list(splits["train"].absent_classes)
                 metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
                 write_json(run.metrics, metrics)  # it says that the run has ended: what follows is optional
                 _last_screen(run, metrics)

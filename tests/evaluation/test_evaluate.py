@@ -36,7 +36,12 @@ def test_known_counts_give_known_metrics():
     assert results["pixel_accuracy"] == pytest.approx(2 / 3)
     assert np.isnan(results["per_class_iou"]["car"])
     assert results["mean_class_accuracy"] == pytest.approx(0.5)
-    assert "66.67%" in describe(results)
+    # Both of the other classes count, and the screen says so.
+    assert results["miou_classes"] == 2
+    text = describe(results | {"untrained_classes": ["car"]})
+    assert "mIoU 33.33% (mean of 2 of 3 classes)   pixel accuracy 66.67%" in text
+    assert "neither in truth nor in prediction: car" in text
+    assert "no pixel in the training labels: car" in text
 
 
 def test_every_frame_counts_once_whatever_the_batches():

@@ -88,6 +88,16 @@ def test_the_page_has_the_numbers(runs, capsys):
     assert "wrote     " in capsys.readouterr().out
 
 
+def test_the_page_says_of_which_weights_its_figures_are(runs, tmp_path):
+    assert "All figures are of the last weights." in Elements(make_page(runs)).text
+    best = replace(
+        Config(), training=replace(Config().training, keep_best="miou", export_weights="best", epochs=100)
+    )
+    write_run(tmp_path / "runs" / "best" / "seed-0", best, 0, 0.5)
+    text = Elements(make_page(runs)).text
+    assert "of the weights with the best validation for best; of the last ones for all other arms." in text
+
+
 def test_only_intervals_without_0_are_coloured(runs):
     found = Elements(make_page(runs)).found
     # mIoU and both classes, once as IoU and once as accuracy.

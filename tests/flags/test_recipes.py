@@ -1,5 +1,6 @@
 """The recipes against Tables 1 and 2 of the paper, typed here row by row from its text."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from absl.flags import FlagValues
 from flags import CONFIG_MODULES, config_from_flags, flag_name
 from taf_keras.config import Config
 
-RECIPES = Path(__file__).parents[2] / "flags" / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "flags" / "recipes"
+DEPARTURES = "docs/departures.md"
 
 # Method, training set, backbone, TAF, init. lr, λ init., img size, crop size, epoch, val size of Table 2;
 # then mIoU and pixel accuracy of Table 1, whose rows have the same order.
@@ -62,12 +65,28 @@ def name_of(row) -> str:
     return f"{prefix}_{MODELS[method]}_{BACKBONES[backbone]}_{'taf' if taf == 'X' else 'baseline'}"
 
 
-def parse(name: str) -> FlagValues:
+def parse_flags(*flags: str) -> FlagValues:
     values = FlagValues()
     for module in CONFIG_MODULES:
         module.define(values)
-    values(["train.py", f"--flagfile={RECIPES / name}.flags", "--data_dir=data"])
+    values(["train.py", *flags])
     return values
+
+
+def parse(name: str) -> FlagValues:
+    return parse_flags(f"--flagfile={RECIPES / name}.flags", "--data_dir=data")
+
+
+def departures() -> list[list[str]]:
+    """Rows of docs/departures.md: what is here, in the paper, why, and the flag for the paper's choice."""
+    text = (ROOT / DEPARTURES).read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def flags_of(row: list[str]) -> list[str]:
+    """The flags of train.py that give the paper's choice."""
+    return [flag for code in re.findall(r"`(--[^`]+)`", row[3]) for flag in code.split()]
 
 
 def size(text: str) -> tuple[int, ...]:
@@ -153,8 +172,30 @@ def test_the_header_says_row_result_and_command(row):
     assert f"# Table 2, row {ROWS.index(row) + 1}: {row[0]} on {row[2]}" in header
     assert f"{miou} % mIoU and {accuracy} % pixel accuracy" in header
     assert f"python train.py --flagfile=flags/recipes/{name}.flags --data_dir=" in header
+    assert header.count(DEPARTURES) == 1
 
 
 def test_each_recipe_writes_to_a_folder_of_its_own():
     folders = {config_from_flags(parse(name_of(row))).runtime.model_dir for row in ROWS}
     assert len(folders) == len(ROWS)
+
+
+def test_a_departure_says_what_is_here_in_the_paper_and_why():
+    assert len(departures()) >= 20
+    for row in departures():
+        assert len(row) == 4, row
+        assert all(row[:3]), row
+
+
+@pytest.mark.parametrize("flag", [flag for row in departures() for flag in flags_of(row)])
+def test_the_flag_of_a_departure_changes_the_default_run(flag):
+    assert config_from_flags(parse_flags(flag)) != Config()
+
+
+def test_the_flags_for_the_default_run_are_those_of_the_recipes():
+    rows = [row for row in departures() if row[0].startswith("Default run:")]
+    recipes = [path.read_text().splitlines() for path in RECIPES.iterdir()]
+    used = {line for lines in recipes for line in lines}
+    flags = [flag for row in rows for flag in flags_of(row)]
+    assert len(flags) >= len(rows) > 5
+    assert set(flags) - used == set()

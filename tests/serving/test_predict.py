@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from taf_keras.clips.clip import ClassTable
-from taf_keras.clips.decode import inspect_image
+from taf_keras.clips.image_files import inspect_image
 from taf_keras.errors import BadFileError
 from taf_keras.serving.export import export_model
 from taf_keras.serving.predict import main

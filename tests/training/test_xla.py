@@ -1,31 +1,23 @@
-"""Runs from beginning to end whose steps XLA compiles, as Keras has it on a machine with one GPU."""
+"""Runs from beginning to end on the paths of a machine with one GPU, and with several, without either."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_config
-from taf_examples import every_layer
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config as framework
+from whole_run import RUNS, example, whole_run
 
-from taf_keras.evaluation.run import evaluate
-from taf_keras.models import build
-from taf_keras.training import callbacks, session
-from taf_keras.training.run import train
+from taf_keras.evaluation.confusion import confusion_matrices
+from taf_keras.models.layers import resize
+from taf_keras.training import session
+from taf_keras.training.callbacks import SaveCheckpoints
 
-# Every pair of a model, a number format and a method with or without partners.
-RUNS = [
-    ("deeplabv3plus", "float32", "taf"),
-    ("fcn8s", "mixed_float16", "taf"),
-    ("deeplabv3plus", "mixed_bfloat16", "slow"),
-    ("fcn8s", "float32", "baseline"),
-    ("deeplabv3plus", "mixed_float16", "baseline"),
-    ("fcn8s", "mixed_bfloat16", "propagate"),
-    ("fcn8s", "mixed_bfloat16", "baseline"),
-]
-IN_EVERY_SUITE = 2
+ROOT = Path(__file__).parents[2]
+IN_EVERY_SUITE = RUNS[1:2]
 
 
 @pytest.fixture
@@ -39,56 +31,68 @@ def xla_allowed(monkeypatch):
         tf.config.experimental.enable_op_determinism()
 
 
-class Stop(Exception):
-    pass
-
-
-def compiled_steps(known: set[str]) -> list[bool]:
+def compiled_steps(known: set) -> list[bool]:
     """Whether XLA must compile it, for each function of a step that TensorFlow has got since `known`."""
     names = [name for name in context.context().list_function_names() if name not in known]
     steps = [name for name in names if "one_step_on_data" in str(name)]
     return [context.context().get_function_def(name).attr["_XlaMustCompile"].b for name in steps]
 
 
-@pytest.mark.parametrize(
-    ("model", "dtype", "method"),
-    [
-        pytest.param(*run, marks=[] if i < IN_EVERY_SUITE else pytest.mark.end_to_end)
-        for i, run in enumerate(RUNS)
-    ],
-)
-def test_a_compiled_run_from_beginning_to_end(xla_allowed, tmp_path, monkeypatch, model, dtype, method):
-    """Trained, interrupted, resumed, validated, evaluated, exported, and the export evaluated."""
-    monkeypatch.setattr(build, "build_backbone", every_layer)
-    config = tiny_config(
-        tmp_path,
-        data={"image_size": (64, 64), "train_clips": 4, "temporal_context": 2},
-        model={"model": model, "backbone_width": 1.0},
-        taf={"method": method},
-        training={"dtype": dtype, "epochs": 2, "learning_rate": 0.02},
-        runtime={"jit_compile": "true"},
-    )
-    known = set(context.context().list_function_names())
-    with monkeypatch.context() as patch:
+PARAMETERS = [
+    pytest.param(run, id="-".join(run), marks=[] if run in IN_EVERY_SUITE else [pytest.mark.end_to_end])
+    for run in RUNS
+]
 
-        def stop(self, epoch, logs=None):
-            if epoch == 1:
-                raise Stop
 
-        patch.setattr(callbacks.ShowProgress, "on_epoch_end", stop)
-        with pytest.raises(Stop):
-            train(config)
-    run = Path(config.runtime.model_dir)
-    assert [path.name for path in (run / "checkpoints").glob("step-*")] == [f"step-{2:08d}.weights.h5"] or (
-        method == "baseline"  # one step an epoch
-    )
-    metrics = train(config)
-    compiled = compiled_steps(known)
-    assert len(compiled) >= 4  # training and validation, twice
-    assert all(compiled)
+@pytest.mark.parametrize("run", PARAMETERS)
+def test_a_run_that_xla_compiles_from_beginning_to_end(xla_allowed, tmp_path, monkeypatch, run):
+    known, compiled = set(context.context().list_function_names()), []
+    save = SaveCheckpoints._save
 
-    assert np.isfinite(metrics["miou"])
-    again = evaluate(str(run), output_dir=str(tmp_path / "again"))
-    of_export = evaluate(str(run), saved_model=str(run / "export"), output_dir=str(tmp_path / "export"))
-    assert again["per_class_iou"] == pytest.approx(metrics["per_class_iou"], nan_ok=True)
-    assert of_export["per_class_iou"] == pytest.approx(metrics["per_class_iou"], nan_ok=True)
+    def look_and_save(self):  # while the trainer lives
+        compiled.append(compiled_steps(known))
+        save(self)
+
+    monkeypatch.setattr(SaveCheckpoints, "_save", look_and_save)
+    whole_run(example(tmp_path, *run, jit_compile="true"), tmp_path)
+    assert len(compiled) == 2  # before and after the interruption
+    for steps in compiled:
+        assert len(steps) >= 2  # of training and of validation
+        assert all(steps)
+
+
+@pytest.mark.end_to_end
+def test_runs_on_two_replicas_from_beginning_to_end(tmp_path):
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "taf")))
+    command = [sys.executable, str(Path(__file__).with_name("whole_run.py")), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("whole: ") == len(RUNS)
+    assert "CPU (" in result.stdout
+    assert "split into 2 devices" in result.stdout
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float32])
+def test_xla_has_a_gradient_of_the_resize(dtype):
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(resize(x, (8, 12)))
+        return tape.gradient(total, x)
+
+    result = gradient(tf.ones((1, 4, 6, 2), dtype))
+    assert result.dtype == dtype
+    assert float(tf.reduce_sum(tf.cast(result, tf.float32))) == pytest.approx(8 * 12 * 2, rel=0.01)
+
+
+def test_xla_compiles_the_confusion_matrix():
+    """Frames of 2·3 pixels: void, which does not count, and a class taken for another."""
+    labels = tf.constant([[[0, 0, 1], [1, 255, 2]], [[2, 2, 2], [0, 0, 255]]], tf.uint8)
+    predictions = tf.constant([[[0, 1, 1], [1, 0, 2]], [[2, 0, 2], [0, 0, 0]]])
+    counts = tf.function(confusion_matrices, jit_compile=True)(labels, predictions, 3)
+    assert counts.dtype == tf.int64
+    assert counts.numpy().tolist() == [
+        [[1, 1, 0], [0, 2, 0], [0, 0, 1]],
+        [[2, 0, 0], [0, 0, 0], [1, 0, 2]],
+    ]
