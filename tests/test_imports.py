@@ -137,3 +137,16 @@ def test_checks_of_the_input_come_before_tensorflow(module, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "set()", f"{module} imports {result.stdout.strip()}"
+
+
+def test_nothing_needs_posix_to_be_imported():
+    """Windows has no fcntl."""
+    modules = [name(file).removesuffix(".py").replace("/", ".") for file in python_files("taf_keras")]
+    modules = [module for module in modules if not module.endswith("__init__")]
+    code = (
+        f"import sys, importlib\nsys.modules['fcntl'] = None\nfor m in {modules}: importlib.import_module(m)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr

@@ -71,9 +71,9 @@ def test_tensorboard_goes_with_tensorflow():
 
 def test_the_readme_says_which_pythons_pip_takes():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    first, last = re.search(r"Python (3\.\d+) to (3\.\d+)", readme).groups()
-    after = f"3.{int(last.split('.')[1]) + 1}"
-    assert PYPROJECT["project"]["requires-python"] == f">={first},<{after}"
+    first = re.search(r"Python (3\.\d+)", readme)[1]
+    too_new = re.search(r"there is no TensorFlow for (3\.\d+)", readme)[1]
+    assert PYPROJECT["project"]["requires-python"] == f">={first},<{too_new}"
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{first.replace('.', '')}"
 
 

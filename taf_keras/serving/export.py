@@ -65,7 +65,7 @@ def check_formats(formats) -> None:
     if "onnx" in formats:
         missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
         if missing:
-            raise UserError(f"--export_formats=onnx: needs `pip install {' '.join(missing)}`")
+            raise UserError(f"--export_formats=onnx: needs `pip install -r requirements.txt {' '.join(missing)}`")
 
 
 def missing_formats(folder: Path, formats) -> list[str]:

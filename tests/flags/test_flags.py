@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import re
 from dataclasses import fields
 
@@ -9,7 +10,7 @@ import pytest
 from absl.flags import FlagValues, IllegalFlagValueError
 
 from flags import CONFIG_MODULES, config_from_flags, evaluation, flag_name
-from taf_keras.config import DATASETS, Config, require_one_of
+from taf_keras.config import DATASETS, Config, RuntimeConfig, require_one_of
 from taf_keras.errors import UserError
 
 OTHER_NAMES = {
@@ -288,3 +289,12 @@ def test_image_pool_needs_two_frames_for_its_statistics(settings, allowed):
     else:
         with pytest.raises(UserError, match=r"^--batch_size=\d+.*: one key frame at a time: .* two or more$"):
             config_from_flags(parse(*settings))
+
+
+def test_readers_are_as_many_as_the_cores_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    assert Config().runtime.threads == 3
+    assert RuntimeConfig(reader_threads=7).threads == 7
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert Config().runtime.threads == 12

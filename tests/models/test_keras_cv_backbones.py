@@ -44,11 +44,14 @@ def test_batch_norm_is_synchronised(backbone):
 
 
 def test_training_draws_nothing(backbone):
-    """Dropped blocks would tell two equal frames of a pair apart: δ would not be 0."""
-    frame = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
-    levels = backbone(np.concatenate([frame, frame]), training=True)
-    for features in levels.values():
-        np.testing.assert_array_equal(features[0], features[1])
+    """Dropped blocks would tell two equal frames of a pair apart: δ would not be 0.
+
+    Two calls are compared, not two frames of one: on some CPUs rounding depends on the place in the batch.
+    """
+    frames = np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype(np.float32)
+    first, second = (backbone(frames, training=True) for _ in range(2))
+    for level, features in first.items():
+        np.testing.assert_allclose(features, second[level], rtol=1e-3, atol=1e-3)
 
 
 def test_preprocessing_scales_to_one():

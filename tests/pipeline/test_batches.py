@@ -385,3 +385,22 @@ def test_frames_of_several_sizes_are_brought_to_one():
         assert batch["partner"].shape == batch["image"].shape == (2, HEIGHT, WIDTH, 3)
         offsets |= set(batch["offset_frames"])
     assert offsets == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "expected"),
+    [
+        ((96, 128), None, 8),
+        ((360, 480), None, 8),
+        ((720, 960), None, 3),  # 2^21 pixels hold 3.03 of them
+        ((1024, 2048), None, 1),
+        ((2048, 4096), None, 1),
+        ((96, 128), 5, 5),
+    ],
+)
+def test_a_batch_of_evaluation_follows_the_size_of_the_images(size, asked, expected):
+    image, label = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
+    clips = tuple(Clip(str(i), (Frame(0, image, label),), 0) for i in range(9))
+    split = Split("val", clips, ClassTable(("road",), ((0, 0, 0),)))
+    first = next(iter(evaluation_batches(split, None, asked)))
+    assert first["image"].shape == (expected, *size, 3)
