@@ -49,6 +49,17 @@ _TINY = (
     "--log_every=1"
 )
 _RUN = f"{TRAIN} {_TINY} --model_dir={{out}}"
+
+
+def _recipe(name: str) -> str:
+    dataset = re.match("[a-z]+", name)[0]
+    return (
+        f"{TRAIN} --flagfile={{recipes}}/{name}.flags --data_dir={{{dataset}}} --model_dir={{out}} "
+        "--image_size=64x64 --crop_size=64x64 --temporal_context=3 --head_channels=8 --batch_size=4 "
+        "--epochs=1 --validations=0"
+    )
+
+
 # A run that names no --backbone has a small one in its place.
 LINES = {
     # Runs on whose folders others build
@@ -81,14 +92,9 @@ LINES = {
     "--backbone_weights={weights}/mobilenetv2.weights.h5 --output_stride=8 --learning_rate=1e-9",
     "resnet50": f"{_RUN} --method=baseline --backbone=resnet50 --output_stride=16 --backbone_weights=random",
     "keras_cv": f"{_RUN} --method=baseline --backbone=keras_cv:resnet18 --output_stride=32",
-    **{
-        name: f"{TRAIN} --flagfile={{recipes}}/{name}.flags --data_dir={{{name.split('_')[0].rstrip('025')}}} "
-        "--image_size=64x64 --crop_size=64x64 --temporal_context=3 --head_channels=8 --batch_size=4 "
-        "--epochs=1 --validations=0 --model_dir={out}"
-        for name in RECIPES
-    },
+    **{name: _recipe(name) for name in RECIPES},
     # evaluate.py
-    "a_checkpoint": f"{EVALUATE} --model_dir={{baseline}} --split=train --data_dir={{out}}/clips "
+    "a_checkpoint": f"{EVALUATE} --model_dir={{baseline}} --split=train --data_dir={{moved}} "
     "--checkpoint={baseline}/checkpoints/step-00000004.weights.h5 --output_dir={out} --eval_batch_size=1",
     "an_export": f"{EVALUATE} --model_dir={{baseline}} --split=test --saved_model={{baseline}}/export "
     "--output_dir={out}",
@@ -106,7 +112,7 @@ LINES = {
     "check_manifest": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=slow --labels=all "
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "check_packed": f"{CHECK} --dataset=packed --data_dir={{packed}} --method=propagate --temporal_context=3",
-    "check_synthetic": f"{CHECK} --dataset=synthetic --data_dir={{clips}} --method=pseudo",
+    "check_synthetic": f"{CHECK} --dataset=synthetic --method=pseudo",
     "pack_again": f"{PACK} --dataset=packed --data_dir={{packed}} --output_dir={{out}} --temporal_context=1 "
     "--splits=train",
     "pack_cityscapes": f"{PACK} --dataset=cityscapes --data_dir={{cityscapes}} --output_dir={{out}}",
@@ -115,9 +121,13 @@ LINES = {
     "predict": f"{PREDICT} {{images}} --model={{baseline}}/export --output_dir={{out}}",
     "report": f"{REPORT} {{baseline}} {{pseudo}} --output={{out}}/report.html --reference=pseudo",
     "contact_sheet": f"{SHEET} --output={{out}}/clips.jpg --clip=1",
-    "two_arms": f"{SWEEP} --output_dir={{out}} --seeds=3 --jobs=2 --vary taf_weight=2 --reference=base "
-    f"--arm 'base: --method=baseline --batch_size=2' -- {_TINY} --model=fcn8s",
+    "one_arm": f"{SWEEP} --output_dir={{out}} --seeds=3 --arm 'base: --method=baseline' -- {_TINY} "
+    "--model=fcn8s",
+    "three_workers": f"{CLUSTER} --workers=3 -- --strategy=multi_worker {_TINY} --method=baseline "
+    "--model=fcn8s --batch_size=3 --model_dir={out}",
     # With a stand-in for train.py
+    "sweep_arms": f"{SWEEP} --output_dir={{out}} --seeds=0,1 --jobs=2 --vary taf_weight=1,2 --reference=base "
+    "--arm 'base: --method=baseline'",
     **{
         f"sweep_{study}": f"{SWEEP} --output_dir={{out}} --seeds=0 --jobs=2 --study={study}"
         for study in STUDIES
@@ -126,22 +136,22 @@ LINES = {
     "--seeds=0,1 --jobs=2",
     "table1_cityscapes": f"{TABLE1} --dataset=cityscapes --data_dir={{cityscapes}} --output_dir={{out}} "
     "--rows=7,8 --dry_run --sustained_tflops=5 -- --image_size=64x64 --crop_size=64x64",
-    "three_workers": f"{CLUSTER} --workers=3 -- --strategy=multi_worker {_TINY} --method=baseline "
-    "--model=fcn8s --batch_size=3 --model_dir={out}",
 }
-TEST_OF_LINES = "tests/end_to_end/test_every_option.py::test_a_line_runs_to_its_result"
+TEST_OF_LINES = "end_to_end/test_every_option.py::test_a_line_runs_to_its_result"
 
-# (program, option, value) -> test. "" where any other value than the default will do.
+# (program, option, value) -> FILE::FUNCTION in tests. "" is any other value than the default.
 ELSEWHERE = {
-    (TRAIN, "strategy", "mirrored"): "tests/training/test_interruption.py::test_a_sigterm_on_two_replicas",
-    (TRAIN, "replicas", ""): "tests/training/test_interruption.py::test_a_sigterm_on_two_replicas",
-    (TRAIN, "jit_compile", "true"): "tests/training/test_xla.py::test_a_compiled_run_from_beginning_to_end",
+    (TRAIN, "strategy", "mirrored"): "training/test_interruption.py::test_a_sigterm_on_two_replicas",
+    (TRAIN, "replicas", ""): "training/test_interruption.py::test_a_sigterm_on_two_replicas",
+    (TRAIN, "jit_compile", "true"): (
+        "training/test_xla.py::test_a_run_that_xla_compiles_from_beginning_to_end"
+    ),
     (TRAIN, "allow_outside_files", "false"): (
-        "tests/end_to_end/test_every_option.py::test_bad_and_outside_files_are_refused_unless_their_flags_say_so"
+        "end_to_end/test_every_option.py::test_bad_and_outside_files_need_their_flags"
     ),
     # Nothing is downloaded in a test: something else stands in for the weights.
     (TRAIN, "backbone_weights", "imagenet"): (
-        "tests/models/test_models.py::test_imagenet_weights_of_a_fixed_size_serve_every_size"
+        "models/test_models.py::test_imagenet_weights_of_a_fixed_size_serve_every_size"
     ),
 }
 
@@ -287,10 +297,13 @@ def flag_values(program: str, words: list[str]) -> absl_flags.FlagValues:
 
 
 def run_command(module: str, words: list[str]) -> None:
-    """`python -m MODULE WORDS…`, in this process."""
+    """`python -m MODULE WORDS…`, in this process. Raises: AssertionError for an exit code other than 0."""
     argv, sys.argv = sys.argv, [module, *words]
     try:
         runpy.run_module(module, run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise AssertionError(f"{module} ended with {ended.code}") from None
     finally:
         sys.argv = argv
 

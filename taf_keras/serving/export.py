@@ -65,7 +65,8 @@ def check_formats(formats) -> None:
     if "onnx" in formats:
         missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
         if missing:
-            raise UserError(f"--export_formats=onnx: needs `pip install -r requirements.txt {' '.join(missing)}`")
+            packages = " ".join(missing)  # with the requirements, which bound what they bring along
+            raise UserError(f"--export_formats=onnx: needs `pip install -r requirements.txt {packages}`")
 
 
 def missing_formats(folder: Path, formats) -> list[str]:

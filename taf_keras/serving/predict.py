@@ -29,6 +29,7 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.decode import read_checked_image
+from taf_keras.devices import out_of_memory, prepare
 from taf_keras.errors import BadFileError, UserError, first_line
 from taf_keras.evaluation.pictures import colourise
 from taf_keras.progress import Progress
@@ -92,9 +93,10 @@ def predict_files(model: str, images: list[str], output_dir: str) -> Predicted:
     prepare_folder(folder, names)
     from taf_keras.evaluation.evaluate import saved_model_predictor  # after the checks that need no time
 
+    prepare()
     predict = saved_model_predictor(model)
     found = Predicted(skipped=pictures.skipped)
-    with Progress("segmenting") as progress:
+    with Progress("segmenting") as progress, out_of_memory("smaller images need less"):
         for done, (file, name) in enumerate(zip(pictures.files, names, strict=True), 1):
             try:
                 image = read_checked_image(str(file))

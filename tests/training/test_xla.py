@@ -17,7 +17,6 @@ from taf_keras.training import session
 from taf_keras.training.callbacks import SaveCheckpoints
 
 ROOT = Path(__file__).parents[2]
-IN_EVERY_SUITE = RUNS[1:2]
 
 
 @pytest.fixture
@@ -38,13 +37,8 @@ def compiled_steps(known: set) -> list[bool]:
     return [context.context().get_function_def(name).attr["_XlaMustCompile"].b for name in steps]
 
 
-PARAMETERS = [
-    pytest.param(run, id="-".join(run), marks=[] if run in IN_EVERY_SUITE else [pytest.mark.end_to_end])
-    for run in RUNS
-]
-
-
-@pytest.mark.parametrize("run", PARAMETERS)
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("run", RUNS, ids="-".join)
 def test_a_run_that_xla_compiles_from_beginning_to_end(xla_allowed, tmp_path, monkeypatch, run):
     known, compiled = set(context.context().list_function_names()), []
     save = SaveCheckpoints._save
