@@ -52,6 +52,7 @@ from taf_keras.training.run import train
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.xdist_group("lines"),  # they build on each other
     pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning"),  # of runpy
 ]
 # train.py with the small backbone, for commands that start it.
@@ -279,9 +280,9 @@ def test_a_line_runs_to_its_result(name, done):
 
 
 def test_the_best_weights_are_those_that_are_evaluated_and_exported(done):
-    metrics = done("baseline").metrics()
-    assert metrics["weights"] == "best"
-    assert list(done("baseline").folder.glob(f"checkpoints/step-{metrics['weights_step']:08d}*"))
+    """Two steps an epoch."""
+    metrics, best = done("baseline").metrics(), done("baseline").history()["val_miou"].idxmax()
+    assert (metrics["weights"], metrics["weights_step"]) == ("best", 2 * (best + 1))
     again = done("an_export").metrics()
     assert (again["split"], again["miou"]) == ("test", metrics["miou"])
     np.testing.assert_equal(again["per_class_iou"], metrics["per_class_iou"])
@@ -360,13 +361,12 @@ def test_measured_change_rates_are_written(done):
 
 
 def test_training_begins_with_the_weights_of_the_file(done):
-    """A learning rate of 1e-9 leaves the convolutions what they were."""
+    """A learning rate of 1e-9 leaves the convolutions what they were, but for the classifier's, unused."""
     (checkpoint,) = done("mobilenetv2").folder.glob("checkpoints/step-*")
     trained = list(weights(checkpoint).values())
     file = weights(done("mobilenetv2").folder.parent / "weights" / "mobilenetv2.weights.h5")
-    kernels = [value for value in file.values() if value.ndim == 4]
-    assert len(kernels) == 52
-    for kernel in kernels: print(kernel.shape, min((float(np.abs(x-kernel).max()) for x in trained if x.shape==kernel.shape), default=None), float(np.abs(kernel).max()))
+    kernels = [value for value in file.values() if value.ndim == 4 and value.shape[-1] != 1280]
+    assert len(kernels) == 51
     for kernel in kernels:
         assert any(x.shape == kernel.shape and np.allclose(x, kernel, atol=1e-6) for x in trained)
 

@@ -116,6 +116,7 @@ def test_the_lite_converter_takes_the_folder(exported, signature, dtype):
     check(exported, litert(converter.convert()), dtype)
 
 
+@pytest.mark.end_to_end
 def test_tf2onnx_takes_the_folder(exported, tmp_path):
     output = tmp_path / "model.onnx"
     command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", exported, "--output", output]
