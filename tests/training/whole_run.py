@@ -27,7 +27,6 @@ RUNS = [
     ("deeplabv3plus", "mixed_bfloat16", "slow"),
     ("fcn8s", "float32", "baseline"),
     ("deeplabv3plus", "mixed_float16", "baseline"),
-    ("fcn8s", "mixed_bfloat16", "propagate"),
     ("fcn8s", "mixed_bfloat16", "baseline"),
 ]
 
