@@ -23,6 +23,7 @@ from absl import flags as absl_flags
 from flags import CONFIG_MODULES, config_from_flags, evaluation
 from taf_keras import config
 from taf_keras.config import Config
+from taf_keras.evaluation import presets
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {path.stem: path for path in sorted((ROOT / "flags" / "recipes").glob("*.flags"))}
@@ -31,13 +32,6 @@ CHECK, EXTRACT, PACK = (f"taf_keras.clips.{name}" for name in ("check", "extract
 PREDICT, CLUSTER = "taf_keras.serving.predict", "taf_keras.training.local_cluster"
 SWEEP, TABLE1, REPORT, SHEET = (
     f"taf_keras.evaluation.{name}" for name in ("sweep", "table1", "report", "contact_sheet")
-)
-STUDIES = (
-    "change_rate",
-    "temporal_context",
-    "learning_rate_weight",
-    "contrastive_loss",
-    "relative_change_rate",
 )
 
 # --- What is executed -------------------------------------------------------------------------------
@@ -87,7 +81,7 @@ LINES = {
     "--partner=other_clip --eval_split=test --epochs=2 --learning_rate=0.02 --lr_power=0 --warmup_steps=0 "
     "--momentum=0.5 --weight_decay=0 --batch_norm_momentum=0.5",
     "auto": f"{_RUN} --method=taf --model=fcn8s --change_rates=auto --rates_from={{baseline}} "
-    "--rates_quantile=0.5",
+    "--rates_quantile=0.5 --batch_size=16",
     "mobilenetv2": f"{_RUN} --method=baseline --backbone=mobilenetv2 --backbone_width=0.35 "
     "--backbone_weights={weights}/mobilenetv2.weights.h5 --output_stride=8 --learning_rate=1e-9",
     "resnet50": f"{_RUN} --method=baseline --backbone=resnet50 --output_stride=16 --backbone_weights=random",
@@ -130,7 +124,7 @@ LINES = {
     "--arm 'base: --method=baseline'",
     **{
         f"sweep_{study}": f"{SWEEP} --output_dir={{out}} --seeds=0 --jobs=2 --study={study}"
-        for study in STUDIES
+        for study in presets.STUDIES
     },
     "table1_camvid": f"{TABLE1} --dataset=camvid --data_dir={{camvid}} --output_dir={{out}} --rows=1,2 "
     "--seeds=0,1 --jobs=2",
@@ -345,4 +339,5 @@ def actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Act
 
 if __name__ == "__main__":
     for (program, option, value), tests in sorted(executed().items()):
-        print(f"{program:36}{option}{'=' * bool(value)}{value:30}  {tests[0]}")
+        shown = f"--{option}={value}" if value else f"--{option}"
+        print(f"{program:38}{shown:60}{tests[0]}")

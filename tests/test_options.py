@@ -3,14 +3,11 @@
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 from options import (
     ELSEWHERE,
     EVALUATE,
-    LINES,
-    RECIPES,
     ROOT,
     TEST_OF_LINES,
     TRAIN,
@@ -89,8 +86,3 @@ def test_what_has_no_effect_in_a_run_does_not_count():
     assert (TRAIN, "backbone_width", "") in set(
         values_of(TRAIN, ["--backbone=mobilenetv2", "--backbone_width=1"])
     )
-
-
-def test_every_recipe_is_executed():
-    assert set(RECIPES) <= set(LINES)
-    assert len(RECIPES) == len(list(Path(ROOT, "flags", "recipes").iterdir()))

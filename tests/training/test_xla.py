@@ -56,13 +56,12 @@ def test_a_run_that_xla_compiles_from_beginning_to_end(xla_allowed, tmp_path, mo
 
 
 @pytest.mark.end_to_end
-def test_runs_on_two_replicas_from_beginning_to_end(tmp_path):
+@pytest.mark.parametrize("run", RUNS, ids="-".join)
+def test_a_run_on_two_replicas_from_beginning_to_end(tmp_path, run):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "taf")))
-    command = [sys.executable, str(Path(__file__).with_name("whole_run.py")), str(tmp_path)]
+    command = [sys.executable, str(Path(__file__).with_name("whole_run.py")), str(tmp_path), *run]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
     assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("whole: ") == len(RUNS)
-    assert "CPU (" in result.stdout
     assert "split into 2 devices" in result.stdout
 
 

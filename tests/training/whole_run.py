@@ -1,7 +1,7 @@
 """A run from beginning to end: trained, interrupted, resumed, validated, evaluated, exported.
 
-As a script, in a process of its own since a CPU can only be split before TensorFlow starts: all of RUNS under
-MirroredStrategy on two logical devices. Usage: python whole_run.py FOLDER
+As a script, in a process of its own since a CPU can only be split before TensorFlow starts: one of RUNS under
+MirroredStrategy on two logical devices. Usage: python whole_run.py FOLDER MODEL DTYPE METHOD
 """
 
 import sys
@@ -71,7 +71,5 @@ def whole_run(config: Config, folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    for model, dtype, method in RUNS:
-        folder = Path(sys.argv[1], f"{model}-{dtype}-{method}")
-        whole_run(example(folder, model, dtype, method, strategy="mirrored", replicas=2), folder)
-        print(f"whole: {model} {dtype} {method}", flush=True)
+    folder = Path(sys.argv[1])
+    whole_run(example(folder, *sys.argv[2:], strategy="mirrored", replicas=2), folder)
