@@ -101,7 +101,7 @@ def test_onnx_runs_the_file(exported):
 
 def test_onnx_without_its_packages_is_refused(monkeypatch):
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs `pip install -r requirements.txt onnx tf2onnx`"):
+    with pytest.raises(UserError, match=r"needs `pip install -r requirements.txt onnx tf2onnx`"):
         export.check_formats(("onnx",))
 
 
