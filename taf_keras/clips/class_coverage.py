@@ -20,8 +20,11 @@ def label_pixels(split: Split, looks: Looks) -> np.ndarray:
 
 def absent_classes(split: Split, looks: Looks) -> tuple[str, ...]:
     """The names of the classes of which the labels have no pixel."""
-    pixels = label_pixels(split, looks).sum(axis=0)
-    return tuple(name for name, count in zip(split.classes.names, pixels, strict=False) if count == 0)
+    return tuple(split.classes.names[i] for i in _absent_ids(split, looks))
+
+
+def _absent_ids(split: Split, looks: Looks) -> np.ndarray:
+    return np.flatnonzero(label_pixels(split, looks).sum(axis=0)[:-1] == 0)
 
 
 def require_several_classes(split: Split, looks: Looks) -> None:
@@ -52,8 +55,7 @@ def absence_warning(split: Split, looks: Looks, everywhere: np.ndarray | None = 
     Args:
         everywhere: int (classes + 1,), label pixels of all splits together, where they are known.
     """
-    pixels = label_pixels(split, looks).sum(axis=0)
-    (absent,) = np.nonzero(pixels[:-1] == 0)
+    absent = _absent_ids(split, looks)
     if not len(absent):
         return None
     text = (

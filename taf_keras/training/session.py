@@ -45,14 +45,15 @@ class Session:
     def __init__(self, config: Config, classes, cluster: Cluster, strategy: tf.distribute.Strategy):
         self.config, self.classes, self.cluster = config, classes, cluster
         check_formats(config.runtime.export_formats)
-        if is_deterministic(config):
+        deterministic = is_deterministic(config)
+        if deterministic:
             tf.config.experimental.enable_op_determinism()
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         gpus = tf.config.list_physical_devices("GPU")
         self.devices = describe(gpus, self.replicas // len(cluster.workers))  # of this machine
         config.check_accumulation(self.replicas)
-        self.compile_arguments = compile_arguments(config.runtime, self.replicas, is_deterministic(config))
+        self.compile_arguments = compile_arguments(config.runtime, self.replicas, deterministic)
         keras.utils.set_random_seed(config.training.seed)
         keras.config.set_dtype_policy(config.training.dtype)
         with self.strategy.scope():
