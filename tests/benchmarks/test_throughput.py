@@ -1,6 +1,7 @@
 """What the throughput of a run is read from."""
 
 import time
+from types import SimpleNamespace
 
 from benchmarks.throughput import step_times
 from taf_keras.training.steps import WriteSteps
@@ -8,6 +9,7 @@ from taf_keras.training.steps import WriteSteps
 
 def test_the_times_of_the_steps_that_training_writes(tmp_path):
     writing = WriteSteps(tmp_path, 2, first_step=0)
+    writing.set_model(SimpleNamespace(step_metrics=[]))
     writing.set_params({"steps": 5})
     writing.on_epoch_begin(0)
     before = time.time()
