@@ -8,20 +8,7 @@ Or compares runs in a study of the paper: a table and a figure.
 python evaluate.py --study=swap_interval --model_dir=runs/gain/baseline,runs/gain/taf
 """
 
-from flags import evaluation, script
-
-
-def main() -> None:
-    # TensorFlow takes seconds to import: not before --help.
-    if evaluation.is_study():
-        from taf_keras.evaluation.studies.run import run_study
-
-        run_study(**evaluation.study_arguments())
-    else:
-        from taf_keras.evaluation.run import evaluate
-
-        evaluate(**evaluation.arguments())
-
+from flags.evaluate_command import run  # flags → config → taf_keras.evaluation.run.evaluate, or run_study
 
 if __name__ == "__main__":
-    script.run(main, evaluation)
+    run()

@@ -1,21 +1,12 @@
 """Trains a single-frame segmentation model from partially annotated clips, evaluates and exports it.
 
     python train.py                                   the synthetic data set, minutes on two cores
-    python train.py --flagfile=flags/recipes/camvid_deeplabv3plus_mobilenetv2_taf.flags --data_dir=CAMVID
+    python train.py --flagfile=camvid_deeplabv3plus_mobilenetv2_taf --data_dir=CAMVID
 
 Flags after a flag file win over it.
 """
 
-from flags import CONFIG_MODULES, config_from_flags, script
-
-
-def main() -> None:
-    config = config_from_flags()
-
-    from taf_keras.training.run import train  # TensorFlow takes seconds to import: not before --help
-
-    train(config)
-
+from flags.train_command import run  # flags → config → taf_keras.training.run.train
 
 if __name__ == "__main__":
-    script.run(main, *CONFIG_MODULES)
+    run()

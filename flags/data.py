@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import DATASETS, EVAL_SPLITS, LABELS, ON_BAD_FILE, PARTNERS, DataConfig
+
+from .values import FlagDefiner
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:

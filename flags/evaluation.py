@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import SPLITS, RuntimeConfig
+
+from .values import FlagDefiner
 
 # Named here and not imported: what knows the studies imports TensorFlow, and --help must not.
 STUDIES = ("swap_interval", "predictions", "attenuation", "change_rate", "consistency")

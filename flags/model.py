@@ -8,7 +8,13 @@ from taf_keras.config import BACKBONES, BRANCHES, KERAS_CV_PREFIX, OUTPUT_STRIDE
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag = FlagDefiner(flag_values)
-    flag.choice("model", ModelConfig.model, BRANCHES, "Segmentation model (Section 2.3). Default: ours.")
+    flag.text(
+        "model",
+        ModelConfig.model,
+        f"{', '.join(BRANCHES)} (Section 2.3); or a model of your own: FILE.py:FUNCTION, a function of the number "
+        "of classes that returns a functional keras.Model, RGB in [0, 255] to logits, or FILE.keras, such a "
+        "model saved by Keras. FILE.py is executed. Default: ours.",
+    )
     flag.text(
         "backbone",
         ModelConfig.backbone,

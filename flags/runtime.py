@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import EXPORT_FORMATS, JIT_COMPILE, STRATEGIES, RuntimeConfig
+
+from .values import FlagDefiner
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:

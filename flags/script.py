@@ -13,6 +13,8 @@ from absl import app, flags, logging
 
 from taf_keras.errors import Interrupted, UserError
 
+from .recipe_files import find_flag_files
+
 
 def run(main: Callable[[], None], *modules: ModuleType) -> None:
     """Defines the flags of `modules`, parses the command line and calls `main`, which imports TensorFlow.
@@ -25,15 +27,19 @@ def run(main: Callable[[], None], *modules: ModuleType) -> None:
         module.define()
     # Before TensorFlow is imported: warnings and errors of its C++ part, but no notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    app.run(lambda _: _call(main), flags_parser=lambda argv: _parse(argv, modules))
+    app.run(lambda _: _call(main), flags_parser=lambda argv: _parse(argv, main, modules))
 
 
-def _parse(argv: list[str], modules: tuple[ModuleType, ...]) -> list[str]:
+def _parse(argv: list[str], main: Callable[[], None], modules: tuple[ModuleType, ...]) -> list[str]:
     """Parses the command line; `app.run` calls it once absl's own flags are defined."""
-    flags.DEFINE_flag(_Help("help", "?", modules))
-    flags.DEFINE_flag(_Help("helpshort", None, modules))
+    # The script's own words; what pip makes of a console script has none.
+    text = sys.modules["__main__"].__doc__ or sys.modules[main.__module__].__doc__
+    flags.DEFINE_flag(_Help("help", "?", text, modules))
+    flags.DEFINE_flag(_Help("helpshort", None, text, modules))
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([argv[0], *find_flag_files(argv[1:])])
+    except UserError as error:
+        _refuse(str(error))
     except flags.UnrecognizedFlagError as error:
         _refuse(f"{error} (--help lists all flags)")
     except UnicodeDecodeError:
@@ -76,15 +82,16 @@ def _refuse(message: str, code: int = UserError.exit_code) -> NoReturn:
 
 
 class _Help(flags.BooleanFlag):
-    """Shows the flags of all modules. absl's own shows those of the main script alone, and exits with 1."""
+    """Shows `text` and the flags of all modules; absl's own knows the script's alone and exits with 1."""
 
-    def __init__(self, name: str, short_name: str | None, modules: tuple[ModuleType, ...]):
+    def __init__(self, name: str, short_name: str | None, text: str, modules: tuple[ModuleType, ...]):
         super().__init__(name, False, "show this help", short_name, allow_override=True)
+        self._text = text
         self._modules = modules
 
     def parse(self, argument) -> None:
         if self._parse(argument):
-            parts = [sys.modules["__main__"].__doc__.rstrip()]
+            parts = [self._text.rstrip()]
             parts += [flags.FLAGS.module_help(module) for module in self._modules]
             parts += ["\nFlags of absl, such as --flagfile=PATH and --verbosity: --helpfull"]
             _show("\n".join(parts))

@@ -30,12 +30,13 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "ours, tuned on the synthetic val clips.",
     )
     rates = "; ".join(f"{model}: {','.join(map('{:g}'.format, c))}" for model, c in CHANGE_RATES.items())
-    flag.numbers(
+    flag.rates(
         "change_rates",
         TAFConfig.change_rates,
         "c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of the class "
         "probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a branch "
-        "free (Eq. 4). auto: measured on --rates_from.",
+        "free (Eq. 4). Or NAME=c,…, where branches that are not named are free; for a model of your own the "
+        "names are those of the layers whose outputs are swapped. auto: measured on --rates_from.",
         empty=f"ours, {rates}; the paper's (Section 5.3) are in the recipes",
         words=("auto",),
     )

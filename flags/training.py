@@ -3,11 +3,18 @@
 from absl import flags
 
 from flags.values import FlagDefiner
-from taf_keras.config import DTYPES, EXPORT_WEIGHTS, KEEP_BEST, TrainingConfig
+from taf_keras.config import DTYPES, EXPORT_WEIGHTS, KEEP_BEST, OPTIMIZERS, TrainingConfig
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag = FlagDefiner(flag_values)
+    flag.choice(
+        "optimizer",
+        TrainingConfig.optimizer,
+        OPTIMIZERS,
+        "sgd: Nesterov SGD with coupled L2 (Section 5.2); adamw: AdamW, which transformers need, with a "
+        "--learning_rate of about 1e-4. The paper: sgd.",
+    )
     flag.integer(
         "epochs",
         TrainingConfig.epochs,
@@ -36,12 +43,13 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag.number(
         "momentum",
         TrainingConfig.momentum,
-        "Nesterov momentum of SGD, in [0, 1). The paper: 0.9 (Section 5.2).",
+        "Nesterov momentum of SGD, beta_1 of AdamW, in [0, 1). The paper: 0.9 (Section 5.2).",
     )
     flag.number(
         "weight_decay",
         TrainingConfig.weight_decay,
-        "Coupled L2: this times a weight is added to its gradient; 0 or more. The paper: 1e-4 (Section 5.2).",
+        "0 or more. sgd: coupled L2, this times a weight is added to its gradient; adamw: a step takes this times "
+        "the learning rate from a weight. The paper: 1e-4 (Section 5.2).",
     )
     flag.number(
         "lr_power",

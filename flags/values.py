@@ -46,15 +46,17 @@ class FlagDefiner:
         parser = _Parser(_boolean, "", "write true or false", "")
         self._define(name, default, help, parser, None, boolean=True)
 
-    def numbers(self, name: str, default, help: str, empty: str = "", words: tuple[str, ...] = ()) -> None:
-        """Comma-separated numbers, as a tuple of floats; or one of `words`, as it is."""
-        form = " or ".join(["comma-separated numbers, such as 1e-4,inf,inf", *words])
+    def rates(self, name: str, default, help: str, empty: str = "", words: tuple[str, ...] = ()) -> None:
+        """Comma-separated numbers, as a tuple of floats, or NAME=number, as pairs; or one of `words`."""
+        form = " or ".join(["comma-separated numbers, such as 1e-4,inf,inf", "NAME=number,…", *words])
 
         def read(text: str):
-            return text if text in words else _numbers(text)
+            return text if text in words else _rates(text)
 
         def write(value) -> str:
-            return value if isinstance(value, str) else _join(",")(value)
+            if isinstance(value, str):
+                return value
+            return ",".join("=".join(map(str, r)) if isinstance(r, tuple) else str(r) for r in value)
 
         self._define(name, default, help, _Parser(read, form, "", empty), write)
 
@@ -115,8 +117,13 @@ def _boolean(text: str) -> bool:
     return ("false", "true").index(text.lower()) == 1
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+def _rates(text: str) -> tuple:
+    if "=" not in text:
+        return tuple(float(part) for part in text.split(","))
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    if not all(name for name, _, _ in pairs):
+        raise ValueError
+    return tuple((name, float(rate)) for name, _, rate in pairs)
 
 
 def _size(text: str) -> tuple[int, int]:

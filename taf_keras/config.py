@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
+import re
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +31,17 @@ ON_BAD_FILE = ("refuse", "skip")
 EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
 KEEP_BEST = ("none", "miou")
 EXPORT_WEIGHTS = ("last", "best")
+OPTIMIZERS = ("sgd", "adamw")
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
 
-# The branches Φ_1 … Φ_m of each model, slowest first (Section 2.3).
+# The branches Φ_1 … Φ_m of each model, slowest first (Section 2.3), and the layers that are swapped for them.
 BRANCHES = {
-    "fcn8s": ("stride32", "stride16", "stride8"),
-    "deeplabv3plus": ("image_pool", "atrous18", "atrous12", "atrous6", "conv1x1"),
+    "fcn8s": {name: f"{name}_score" for name in ("stride32", "stride16", "stride8")},
+    "deeplabv3plus": {
+        name: f"{name}_projection"
+        for name in ("image_pool", "atrous18", "atrous12", "atrous6", "conv1x1")
+    },
 }
 # The paper's change rates c_1 … c_m per frame (Section 5.3), as in flags/recipes.
 PAPER_CHANGE_RATES = {
@@ -168,7 +174,9 @@ class ModelConfig:
     """The network.
 
     Attributes:
-        model: key of BRANCHES.
+        model: key of BRANCHES; or a model of the user's own, `FILE.py:FUNCTION` or `FILE.keras`, for which the
+            settings below are at their defaults and of no effect.
+        model_sha256: of the user's file; None reads it.
         backbone: one of BACKBONES, or `keras_cv:NAME`.
         backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
         output_stride: image px per px of the last backbone stage; None takes the model's default (32 or 16).
@@ -179,6 +187,7 @@ class ModelConfig:
     """
 
     model: str = "deeplabv3plus"
+    model_sha256: str | None = field(default=None, metadata={"flag": False})
     backbone: str = "mobilenetv2"
     backbone_weights: str = "random"
     output_stride: int | None = None
@@ -187,7 +196,13 @@ class ModelConfig:
     batch_norm_momentum: float = 0.9
 
     def __post_init__(self):
-        require_one_of("model", self.model, BRANCHES)
+        if self.is_own:
+            self._check_own()
+            return
+        require(
+            self.model in BRANCHES,
+            f"--model={self.model}: allowed are {', '.join(BRANCHES)}, FILE.py:FUNCTION and FILE.keras",
+        )
         require(
             self.backbone in BACKBONES or self.backbone.startswith(KERAS_CV_PREFIX),
             f"--backbone={self.backbone}: allowed are {', '.join(BACKBONES)} and {KERAS_CV_PREFIX}NAME",
@@ -219,8 +234,32 @@ class ModelConfig:
         )
 
     @property
-    def branches(self) -> tuple[str, ...]:
-        return BRANCHES[self.model]
+    def is_own(self) -> bool:
+        """Whether it is a model of the user's own."""
+        return self.function is not None or self.model.endswith(".keras")
+
+    @property
+    def function(self) -> str | None:
+        """FUNCTION of `FILE.py:FUNCTION`, else None."""
+        match = re.fullmatch(r".+\.py:(\w+)", self.model)
+        return match and match[1]
+
+    @property
+    def file(self) -> Path:
+        """The user's file."""
+        return Path(self.model.removesuffix(f":{self.function}"))
+
+    def _check_own(self):
+        for name in ("backbone", "backbone_weights", "output_stride", "backbone_width", "head_channels",
+                     "batch_norm_momentum"):  # fmt: skip
+            value = getattr(self, name)
+            require(
+                value == getattr(type(self), name),
+                f"--{name}={value}: is of no effect on --model={self.model}; leave it out",
+            )
+        if self.model_sha256 is None:
+            require(self.file.is_file(), f"--model={self.model}: {self.file}: no such file")
+            object.__setattr__(self, "model_sha256", hashlib.sha256(self.file.read_bytes()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -232,7 +271,8 @@ class TAFConfig:
         weight: λ, 0 or more.
         change_rates: c_1 … c_m, change of the mean absolute difference of probabilities per frame,
             ascending order is usual but not required, `inf` leaves a branch free; None takes CHANGE_RATES;
-            `auto` is measured before training, and config.json then has the numbers.
+            `auto` is measured before training, and config.json then has the numbers. Or pairs (branch, c), of
+            a model of the user's own (layer, c); branches that are not named are free.
         rates_from: for `auto`, the model_dir of a trained baseline of the same model.
         rates_quantile: for `auto`, the quantile of its δ_i per frame that becomes c_i.
         contrastive_loss: the distance δ (5.5).
@@ -244,7 +284,7 @@ class TAFConfig:
 
     method: str = "taf"
     weight: float = 6.0
-    change_rates: tuple[float, ...] | str | None = None
+    change_rates: tuple[float, ...] | tuple[tuple[str, float], ...] | str | None = None
     rates_from: str | None = None
     rates_quantile: float = 0.1
     contrastive_loss: str = "l1"
@@ -264,7 +304,7 @@ class TAFConfig:
         )
         require(
             self.change_rates == "auto" or not isinstance(self.change_rates, str),
-            f"--change_rates={self.change_rates}: write comma-separated numbers or auto",
+            f"--change_rates={self.change_rates}: write comma-separated numbers, NAME=number,… or auto",
         )
         require(
             self.change_rates != "auto" or self.rates_from is not None,
@@ -310,6 +350,8 @@ class TrainingConfig:
     """Optimisation (Section 5.2).
 
     Attributes:
+        optimizer: one of OPTIMIZERS. `sgd` is the paper's, with `momentum` and coupled L2; `adamw` decays the
+            weights beside the gradient, and `momentum` is its beta_1.
         batch_size: images per update over all replicas, partners included.
         gradient_accumulation_steps: small batches into which each replica cuts its share of the batch; their
             gradients are added up to those of the batch. Batch norm has the statistics of each small batch.
@@ -318,6 +360,7 @@ class TrainingConfig:
             or the `best` that were kept.
     """
 
+    optimizer: str = "sgd"
     epochs: int = 300
     batch_size: int = 16
     gradient_accumulation_steps: int = 1
@@ -332,6 +375,7 @@ class TrainingConfig:
     export_weights: str = "last"
 
     def __post_init__(self):
+        require_one_of("optimizer", self.optimizer, OPTIMIZERS)
         require_one_of("dtype", self.dtype, DTYPES)
         require_one_of("keep_best", self.keep_best, KEEP_BEST)
         require_one_of("export_weights", self.export_weights, EXPORT_WEIGHTS)
@@ -451,7 +495,7 @@ class Config:
         self._check_statistics()
         crop_size = self.data.crop_size or self.data.image_size
         if crop_size is not None:
-            check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
+            check_crop_size(crop_size, self.data.image_size, self.model.output_stride or 1)
 
     def check_accumulation(self, replicas: int) -> None:
         """UserError unless each of `replicas` can cut its key frames into equal small batches."""
@@ -480,9 +524,31 @@ class Config:
 
     def _check_change_rates(self):
         if self.measures_rates:
+            require(not self.model.is_own, f"--change_rates=auto: needs one of the models {', '.join(BRANCHES)}")
             return
-        rates, branches = self.change_rates, self.model.branches
+        given, method = self.taf.change_rates, self.taf.method
+        named = _is_named(given)
+        if self.model.is_own:
+            require(
+                method != "slow", "--method=slow: write --method=taf --change_rates=LAYER=0,… for a model of your own"
+            )
+            require(
+                named if method == "taf" else named or given is None,
+                f"--model={self.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are swapped, "
+                "slowest first",
+            )
+        elif named:
+            for name, _ in given:
+                require(
+                    name in self.branches,
+                    f"--change_rates={name}=…: {self.model.model} has the branches {', '.join(self.branches)}",
+                )
+        rates, branches = self.change_rates, self.branches
         text = ",".join(f"{rate:g}" for rate in rates)
+        require(
+            not named or len(dict(given)) == len(given),
+            "--change_rates: names a branch twice",
+        )
         require(
             len(rates) == len(branches),
             f"--change_rates={text}: {self.model.model} has {len(branches)} branches "
@@ -499,11 +565,25 @@ class Config:
         return self.taf.change_rates == "auto"
 
     @property
+    def branch_layers(self) -> dict[str, str]:
+        """{branch: the layer whose output is swapped for it}, in the order of `change_rates`."""
+        if not self.model.is_own:
+            return BRANCHES[self.model.model]
+        return {layer: layer for layer, _ in self.taf.change_rates or ()}
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        return tuple(self.branch_layers)
+
+    @property
     def change_rates(self) -> tuple[float, ...]:
         """c_1 … c_m in force: zeros for `slow`, CHANGE_RATES unless they are given."""
+        given = self.taf.change_rates
         if self.taf.method == "slow":
-            return (0.0,) * len(self.model.branches)
-        return self.taf.change_rates if self.taf.change_rates is not None else CHANGE_RATES[self.model.model]
+            return (0.0,) * len(self.branches)
+        if _is_named(given):
+            return tuple(dict(given).get(branch, math.inf) for branch in self.branches)
+        return given if given is not None else CHANGE_RATES.get(self.model.model, ())
 
     @property
     def swap_branches(self) -> tuple[int, ...]:
@@ -551,6 +631,10 @@ class Config:
                 require(fits, f"config: {group}.{name} has a value of another type: {repr(value)[:50]}")
             built[group] = groups[group](**given)
         return cls(**built)
+
+
+def _is_named(change_rates) -> bool:
+    return isinstance(change_rates, tuple) and any(isinstance(rate, tuple) for rate in change_rates)
 
 
 def _from_json(value):

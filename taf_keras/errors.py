@@ -11,6 +11,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class ArgumentError(UserError, ValueError):
+    """An argument of the library that cannot be used."""
+
+
 class PartlyDone(UserError):
     """All but something optional was done; the message names that."""
 

@@ -76,7 +76,7 @@ BAD_TRAIN_INPUT = {
     "--noflip=3": ["--noflip=3", "does not take an argument"],
     "runs/mine": ["'runs/mine'", "--name=value"],
     "--flip false": ["'false'", "--name=value"],
-    "--flagfile=missing.flags": ["missing.flags", "No such file"],
+    "--flagfile=missing.flags": ["--flagfile=missing.flags", "no such file", "recipes are camvid_"],
     "--dataset=a\nb": ["--dataset=a b", "synthetic, camvid, cityscapes"],
 }
 
@@ -108,6 +108,12 @@ def test_a_flag_after_a_flag_file_wins_over_it(tmp_path):
     assert "--subset=2.0" in error_line(python(ROOT / "train.py", "--flagfile=two.flags", cwd=tmp_path))
     line = error_line(python(ROOT / "train.py", "--flagfile=two.flags", "--subset=3", cwd=tmp_path))
     assert "--subset=3.0" in line
+
+
+def test_a_recipe_is_found_by_its_name(tmp_path):
+    """Read, it asks for what it leaves to the user."""
+    recipe = "--flagfile=cityscapes02_deeplabv3plus_resnet50_taf"
+    assert "--dataset=cityscapes" in error_line(python(ROOT / "train.py", recipe, cwd=tmp_path))
 
 
 def run_main(body: str, tmp_path) -> subprocess.CompletedProcess:

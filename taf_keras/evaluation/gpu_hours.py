@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
-from taf_keras.config import Config, ModelConfig
+from taf_keras.config import BRANCHES, Config, ModelConfig
 
 # Of one of the paper's GPUs (Section 5.2), a GeForce GTX 1080 Ti with a peak of 11.3 in float32. That 30 % of
 # it are sustained is assumed, not measured; MobileNetV2's depthwise convolutions usually stay below.
@@ -41,10 +41,10 @@ def gpu_hours(config: Config, classes: int, sustained_tflops: float = SUSTAINED_
 def forward_flops(model: ModelConfig, classes: int, size: tuple[int, int]) -> tuple[float, float]:
     """FLOPs of one forward pass over an image of size (height, width): of the features, and of the head."""
     from taf_keras.models.build import build_model
+    from taf_keras.taf.cut import Cut
 
     network = build_model(replace(model, backbone_weights="random"), classes)
-    encoder, projection = network.get_layer("encoder"), network.get_layer("projection")
-    features = count_flops(lambda image: projection(encoder(image)), size)
+    features = count_flops(Cut(network, BRANCHES[model.model]).features, size)
     return features, count_flops(network, size) - features
 
 

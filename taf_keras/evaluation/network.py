@@ -14,6 +14,7 @@ from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.build import build_model
 from taf_keras.storage.checkpoint import best_until, checkpoint_path, damage, latest, load
 from taf_keras.storage.model_dir import ModelDir
+from taf_keras.taf.objectives import KeyFrames
 from taf_keras.taf.trainer import TAFTrainer
 
 
@@ -29,7 +30,7 @@ def load_network(config: Config, class_names: Sequence[str], checkpoint: Path) -
         network = build_model(random, len(class_names))
     finally:
         keras.config.set_dtype_policy(policy)
-    load(TAFTrainer(network, config, ConfusionMatrix(class_names)), checkpoint)
+    load(TAFTrainer(KeyFrames(network), ConfusionMatrix(class_names)), checkpoint)
     return network
 
 

@@ -1,7 +1,7 @@
 """The paper's studies that train: each is a set of arms and the names of what they vary.
 
 A study varies one thing and leaves all else as the flags say that are common to its arms. The paper's own
-setting (Section 4.3) is `--flagfile=flags/recipes/camvid_fcn8s_resnet50_taf.flags --data_dir=CAMVID`.
+setting (Section 4.3) is `--flagfile=camvid_fcn8s_resnet50_taf --data_dir=CAMVID`.
 """
 
 from __future__ import annotations

@@ -16,16 +16,14 @@ import pandas as pd
 from taf_keras.config import Config, check_weights_file
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import Arm
+from taf_keras.evaluation.command_line import FLAGS, TRAIN, environment
 from taf_keras.evaluation.comparison import METRICS
 from taf_keras.storage.model_dir import ModelDir
 
-ROOT = Path(__file__).resolve().parents[2]
-TRAIN = (sys.executable, str(ROOT / "train.py"))
-
 # The library knows no flags. This is train.py, but that it prints its settings in place of training.
-_PRINT_CONFIG = """
+_PRINT_CONFIG = f"""
 import json
-from flags import CONFIG_MODULES, config_from_flags, script
+from {FLAGS} import CONFIG_MODULES, config_from_flags, script
 script.run(lambda: print(json.dumps(config_from_flags().to_dict())), *CONFIG_MODULES)
 """
 
@@ -153,8 +151,7 @@ def collect(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _output(command: Sequence[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
 
 
 def last_line(text: str) -> str:

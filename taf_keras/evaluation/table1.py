@@ -24,12 +24,12 @@ import pandas as pd
 from taf_keras.clips.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import Arm, check_flags
+from taf_keras.evaluation.command_line import RECIPES, TRAIN_SHOWN
 from taf_keras.evaluation.comparison import METRICS, compare, with_error
 from taf_keras.evaluation.execute import interruptible, train_all
 from taf_keras.evaluation.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS, gpu_hours
-from taf_keras.evaluation.runs import ROOT, TRAIN, Run, collect, parse_seeds, plan, split_arguments
+from taf_keras.evaluation.runs import TRAIN, Run, collect, parse_seeds, plan, split_arguments
 
-RECIPES = ROOT / "flags" / "recipes"
 _HEADER = re.compile(
     r"# Table 2, row (\d+): (.+)\.\n"
     r"# The paper reports ([\d.]+) % mIoU and ([\d.]+) % pixel accuracy"
@@ -136,7 +136,7 @@ def describe_cost(runs: Sequence[Run], sustained_tflops: float) -> str:
     for run in runs:
         hours = gpu_hours(run.config, len(class_table(run.config.data)), sustained_tflops)
         total += hours
-        lines += [f"{hours:7.1f} GPU hours  {shlex.join(['python', 'train.py', *run.arguments])}"]
+        lines += [f"{hours:7.1f} GPU hours  {shlex.join([*TRAIN_SHOWN, *run.arguments])}"]
     clips = ", ".join(f"{count} {dataset}" for dataset, count in TRAINING_CLIPS.items())
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Batch norm whose statistics may come from a part of the batch, with the gradient written out."""
+"""Batch norm whose statistics may come from a part of the batch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
-
-from taf_keras.models.replicas import over_replicas
 
 _statistics_share = ContextVar("statistics_share", default=1)
 
@@ -28,6 +25,33 @@ def statistics_of_first(share: int):
         _statistics_share.reset(token)
 
 
+def normalise_by_first(layer: layers.BatchNormalization, inputs):
+    """A training step's output of Keras' batch norm, with the statistics that `statistics_of_first` says.
+
+    The layer's moving statistics take them over as in Keras.
+
+    Args:
+        inputs: float (batch, …), the channels in `layer.axis`.
+    Returns: the same shape, in the layer's compute dtype.
+    """
+    x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+    gamma = ops.cast(layer.gamma, x.dtype) if layer.scale else None
+    beta = ops.cast(layer.beta, x.dtype) if layer.center else None
+    channels = layer.axis % len(x.shape)
+    axes = [axis for axis in range(len(x.shape)) if axis != channels]
+    first = x[: ops.shape(x)[0] // _statistics_share.get()]
+    mean, variance = ops.moments(first, axes, synchronized=layer.synchronized)
+    keep_statistics(layer, mean, variance)
+    y = ops.batch_normalization(x, mean, variance, channels, beta, gamma, layer.epsilon)
+    return ops.cast(y, layer.compute_dtype)
+
+
+def keep_statistics(layer: layers.BatchNormalization, mean, variance) -> None:
+    """Moves the layer's moving statistics towards those of a batch."""
+    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + ops.cast(value, moving.dtype) * (1 - layer.momentum))
+
+
 @keras.saving.register_keras_serializable("taf_keras")
 class BatchNormalization(layers.BatchNormalization):
     """Batch norm over the last axis; its statistics are those of the part that `statistics_of_first` says.
@@ -38,67 +62,17 @@ class BatchNormalization(layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable):
             return super().call(inputs, training=False)
+        if keras.backend.backend() != "tensorflow":
+            return normalise_by_first(self, inputs)
+        from taf_keras.models.tensorflow_batch_norm import fast_normalise
+
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         gamma = ops.cast(self.gamma if self.scale else ops.ones_like(self.moving_mean), x.dtype)
         beta = ops.cast(self.beta if self.center else ops.zeros_like(self.moving_mean), x.dtype)
-        centre = tf.cast(self.moving_mean, x.dtype) if self.synchronized else None
-        y, mean, variance = _normalise(x, gamma, beta, self.epsilon, _statistics_share.get(), centre)
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
+        centre = ops.cast(self.moving_mean, x.dtype) if self.synchronized else None
+        y, mean, variance = fast_normalise(x, gamma, beta, self.epsilon, _statistics_share.get(), centre)
+        keep_statistics(self, mean, variance)
         return ops.cast(y, self.compute_dtype)
-
-
-def _normalise(x, gamma, beta, epsilon: float, share: int, centre):
-    """y = γ·(x − μ)/√(σ² + ε) + β with μ and σ² of the first 1/`share` of x. Returns y, μ, σ².
-
-    The statistics are those of all replicas, unless `centre`, near to μ and the same on all, is None.
-    The gradient is written out because automatic differentiation makes many more passes over the
-    features: through the squares, the means, and a slice of the batch whose gradient is padded with zeros.
-    No gradient flows through the returned μ and σ².
-    """
-    axes = list(range(len(x.shape) - 1))
-
-    total = None if centre is None else over_replicas()
-
-    def sum_over_replicas(*values):  # in one message
-        return tf.unstack(total(tf.stack(values)))
-
-    @tf.custom_gradient
-    def normalise(x, gamma, beta):
-        head = tf.shape(x)[0] // share
-        first = x[:head]
-        count = tf.cast(tf.size(first) // tf.shape(x)[-1], x.dtype)
-        mean, variance = tf.nn.moments(first, axes)
-        if total:
-            # Of the distances to `centre`: with large means, E[x²] − E[x]² would be rounding alone.
-            offset = mean - centre
-            count, sums, squares = sum_over_replicas(
-                count * tf.ones_like(mean), count * offset, count * (variance + tf.square(offset))
-            )
-            offset = sums / count
-            mean = centre + offset
-            variance = tf.maximum(squares / count - tf.square(offset), 0)
-        inverse = tf.math.rsqrt(variance + epsilon)
-        scale = gamma * inverse
-
-        def gradient(dy, *_):
-            d_beta = tf.reduce_sum(dy, axes)
-            d_gamma = (tf.reduce_sum(dy * x, axes) - mean * d_beta) * inverse
-            # What reaches μ and σ² comes from the whole batch and goes to its first part alone:
-            # dx = scale·dy − scale/count·(Σdy + x̂·Σ(dy·x̂)), in the form dx = scale·dy + slope·x + shift.
-            all_beta, all_gamma = sum_over_replicas(d_beta, d_gamma) if total else (d_beta, d_gamma)
-            slope = -scale / count * inverse * all_gamma
-            shift = -scale / count * all_beta - slope * mean
-            if share == 1:
-                dx = dy * scale + (x * slope + shift)
-            else:
-                dx = dy * scale
-                dx = tf.concat([dx[:head] + (first * slope + shift), dx[head:]], axis=0)
-            return dx, d_gamma, d_beta
-
-        return (x * scale + (beta - mean * scale), mean, variance), gradient
-
-    return normalise(x, gamma, beta)
 
 
 def batch_norm(momentum: float, name: str):

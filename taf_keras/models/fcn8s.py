@@ -10,21 +10,18 @@ from taf_keras.models.layers import ResizeLike
 _LEVELS = {"stride32": "P5", "stride16": "P4", "stride8": "P3"}
 
 
-def features(levels: dict, config: ModelConfig) -> dict:
-    """Φ: the three coarsest levels of the backbone, {branch: (batch, h, w, channels)}."""
-    return {branch: levels[level] for branch, level in _LEVELS.items()}
+def logits(levels: dict, num_classes: int, config: ModelConfig):
+    """{"P3": …, "P4": …, "P5": …} -> logits at stride 8.
 
-
-def projection(features: dict, num_classes: int, config: ModelConfig) -> dict:
-    """The 1×1 score convolutions: {branch: (batch, h, w, classes)}."""
-    return {
-        branch: layers.Conv2D(num_classes, 1, name=f"{branch}_score")(x) for branch, x in features.items()
+    Φ are the three levels. They are swapped as the score maps that Ω makes of them first (`config.BRANCHES`):
+    an affine map commutes with the swap.
+    """
+    scores = {
+        branch: layers.Conv2D(num_classes, 1, name=f"{branch}_score")(levels[level])
+        for branch, level in _LEVELS.items()
     }
-
-
-def head(terms: dict, num_classes: int, config: ModelConfig):
-    """The rest of Ω: upsample by two and add, twice. Returns logits at stride 8."""
-    score = ResizeLike(name="up16")([terms["stride32"], terms["stride16"]])
-    score = layers.Add(name="add16")([score, terms["stride16"]])
-    score = ResizeLike(name="up8")([score, terms["stride8"]])
-    return layers.Add(name="logits", dtype="float32")([score, terms["stride8"]])
+    # Upsample by two and add, twice.
+    score = ResizeLike(name="up16")([scores["stride32"], scores["stride16"]])
+    score = layers.Add(name="add16")([score, scores["stride16"]])
+    score = ResizeLike(name="up8")([score, scores["stride8"]])
+    return layers.Add(name="logits", dtype="float32")([score, scores["stride8"]])

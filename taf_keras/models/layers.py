@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 from taf_keras.models.batch_norm import batch_norm
@@ -28,9 +27,14 @@ class ResizeLike(layers.Layer):
 
 def resize(features, size):
     """(batch, h, w, channels) -> (batch, *size, channels), bilinear, pixel centres aligned."""
-    # keras.ops.image.resize refuses sizes that are known only when the graph runs, as in the export.
-    # In float32, since XLA has no gradient of a resize in half precision.
-    wide = tf.image.resize(ops.cast(features, "float32"), size, method="bilinear")
+    wide = ops.cast(features, "float32")  # XLA has no gradient of a resize in half precision
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # keras.ops.image.resize refuses sizes that are known only when the graph runs, as in the export.
+        wide = tf.image.resize(wide, size, method="bilinear")
+    else:
+        wide = ops.image.resize(wide, size, interpolation="bilinear", data_format="channels_last")
     return ops.cast(wide, features.dtype)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import tensorflow as tf
+import keras
 
 
 def over_replicas() -> Callable | None:
@@ -13,7 +13,13 @@ def over_replicas() -> Callable | None:
     To be called, and its result to be used, inside a step of every replica. Whatever is computed from such
     sums is the same on all of them, so that nothing is left to add up when it is read, and any one worker
     can read or save it without the others.
+
+    JAX' replicas are not asked for: there a step sees the whole batch, and its sums are those of all.
     """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return None

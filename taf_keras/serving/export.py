@@ -21,15 +21,22 @@ CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this fol
 _FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 
 
-def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> None:
+def export_model(
+    network: keras.Model, classes: ClassTable, folder: Path, size: tuple[int, int] | None = None
+) -> None:
     """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
 
-    `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of any size, and
+    `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of every size that the
+    network takes, and
     returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
     width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`, both
     of one input, `images`. `assets.extra/classes.json` holds the class names and colours.
 
     The folder gets its name only when the export is complete.
+
+    Args:
+        size: (height, width) of frames, px, that are served where the network's layers need to know one, as some
+            of Keras' do (UpSampling2D); a line says so. None is an error then.
     """
 
     @tf.function
@@ -40,10 +47,14 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> Non
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
-    frames = {
-        dtype: serve.get_concrete_function(tf.TensorSpec((None, None, None, 3), dtype, name="images"))
-        for dtype in (tf.uint8, tf.float32)
-    }
+    shape = network.inputs[0].shape  # any size, but for a user's model of a fixed one
+    try:
+        frames = _traced(serve, shape)
+    except Exception:  # of many types, from whatever layer it is
+        if size is None or None not in shape[1:3]:
+            raise
+        frames = _traced(serve, (None, *size, 3))
+        print(f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to know it")
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
     module.serve = serve
@@ -58,6 +69,13 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path) -> Non
     )
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
+
+
+def _traced(serve, shape) -> dict:
+    return {
+        dtype: serve.get_concrete_function(tf.TensorSpec(shape, dtype, name="images"))
+        for dtype in (tf.uint8, tf.float32)
+    }
 
 
 def check_formats(formats) -> None:
@@ -116,5 +134,6 @@ def _single_file_model(network: keras.Model) -> keras.Model:
         "labels": Labels(name="labels")(network.output),
     }
     model = keras.Model(network.input, outputs)
-    model(np.zeros((1, 64, 64, 3), np.float32))  # ONNX can be written of a model that was called
+    size = [side or 64 for side in network.inputs[0].shape[1:3]]
+    model(np.zeros((1, *size, 3), np.float32))  # ONNX can be written of a model that was called
     return model

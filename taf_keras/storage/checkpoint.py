@@ -26,6 +26,7 @@ _CHECKSUM = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _CHECKSUM_BYTES = 73
 _EXTRA = "epoch_sums"  # a group beside those of Keras, which reads only what it knows
 _BEST = "best"
+_THREE_PARTS = "layers/functional/layers/functional_2"  # encoder, projection and head: before version 0.2
 
 
 class Best(NamedTuple):
@@ -126,11 +127,41 @@ def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
             raise ValueError(wrong)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one for each layer, before the error that says it all
-            trainer.load_weights(path)
+            if not _load_earlier(trainer, path):
+                trainer.load_weights(path)
         with h5py.File(path) as file:
             return {name: array[()] for name, array in file.get(_EXTRA, {}).items()}
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None
+
+
+def _load_earlier(trainer: keras.Model, path: Path) -> bool:
+    """Loads the network's weights by their layers' names, where its parts were models of their own.
+
+    So it was before version 0.2. Keras' own loader goes by the layers' order, and so does the optimizer's state.
+    Raises: UserError for a trainer that would go on with the optimizer.
+    """
+    with h5py.File(path) as file:
+        if _THREE_PARTS not in file:
+            return False
+        if getattr(trainer, "optimizer", None) is not None:
+            raise UserError(
+                f"{path}: written by a version before 0.2, whose optimizer state has another order; finish this "
+                "run with that version, or train in another --model_dir: it can still be evaluated and studied"
+            )
+        saved = {}
+
+        def add(_, group):
+            if isinstance(group, h5py.Group) and group.name.endswith("/vars") and len(group):
+                saved[group.attrs["name"]] = {key: values[()] for key, values in group.items()}
+
+        file["layers/functional"].visititems(add)
+    for layer in trainer.network._flatten_layers(include_self=False):
+        if layer.name in saved:
+            layer.load_own_variables(saved.pop(layer.name))
+    if saved:
+        raise ValueError(f"the network has no layer {next(iter(saved))}")
+    return True
 
 
 def best_until(path: Path) -> Best:

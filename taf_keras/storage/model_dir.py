@@ -17,7 +17,10 @@ from taf_keras.storage.lock import Held, hold, is_lock
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 # Why a setting cannot change in the middle of a run, where that is not plain.
-_REASONS = {"training.epochs": ": --epochs sets the learning rate of every step, the earlier ones too"}
+_REASONS = {
+    "training.epochs": ": --epochs sets the learning rate of every step, the earlier ones too",
+    "model.model_sha256": ": the file of --model has changed",
+}
 
 
 class ModelDir:

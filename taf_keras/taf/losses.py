@@ -11,11 +11,25 @@ from keras import ops
 from taf_keras.clips.clip import VOID
 
 
-def masked_mean(values, mask):
-    """Mean of `values` (batch, height, width) where `mask` is set, per example; 0 where it is nowhere."""
+DISTANCES = ("l1", "l2", "symmetric_cross_entropy")
+CONTRASTS = {
+    "softmax": lambda outputs: ops.softmax(outputs, axis=-1),
+    "sigmoid": ops.sigmoid,
+    "identity": lambda outputs: outputs,
+}
+
+
+def masked_mean(values, mask=None):
+    """Mean of `values` (batch, …) where `mask`, of the same shape, is set, per example; 0 where it is nowhere.
+
+    None is everywhere.
+    """
+    axes = tuple(range(1, len(values.shape)))
+    if mask is None:
+        return ops.mean(values, axis=axes)
     mask = ops.cast(mask, values.dtype)
-    total = ops.sum(values * mask, axis=(1, 2))
-    count = ops.sum(mask, axis=(1, 2))
+    total = ops.sum(values * mask, axis=axes)
+    count = ops.sum(mask, axis=axes)
     return total / ops.maximum(count, 1)
 
 
@@ -33,28 +47,30 @@ def cross_entropy(logits, labels):
     return masked_mean(per_pixel, counts)
 
 
-def difference(logits_a, logits_b, valid, kind: str = "l1", on: str = "probabilities"):
+def difference(outputs_a, outputs_b, valid=None, distance: str = "l1", contrast="softmax"):
     """δ (Eq. 3): how far two predictions of the same pixels lie apart.
 
     Args:
-        logits_a, logits_b: float (batch, height, width, classes).
-        valid: bool (batch, height, width), False in the padding.
-        kind: `l1`, mean absolute difference; `l2`, mean squared difference; `symmetric_cross_entropy`,
+        outputs_a, outputs_b: float (batch, …, channels), of a segmentation (batch, height, width, classes).
+        valid: bool (batch, …), False in the padding; None is everywhere.
+        distance: `l1`, mean absolute difference; `l2`, mean squared difference; `symmetric_cross_entropy`,
             H(a, b) + H(b, a) − H(a) − H(b) over two, the cross entropies less their floor, so that
-            equal predictions have distance 0 as the hinge needs (5.5).
-        on: `probabilities` (softmax first) or `logits`.
-    Returns: float32 (batch,), the mean over valid pixels and classes.
+            equal predictions have distance 0 as the hinge needs (5.5). It is one of softmax outputs.
+        contrast: what is compared: `softmax` of logits, `sigmoid` of the logits of independent classes,
+            `identity` for probabilities and regression (of logits it degenerates: 5.5), or a function of
+            the outputs.
+    Returns: float32 (batch,), the mean over valid pixels and channels.
     """
-    a, b = ops.cast(logits_a, "float32"), ops.cast(logits_b, "float32")
-    if kind == "symmetric_cross_entropy":
+    a, b = ops.cast(outputs_a, "float32"), ops.cast(outputs_b, "float32")
+    if distance == "symmetric_cross_entropy":
         p, q = ops.softmax(a, axis=-1), ops.softmax(b, axis=-1)
         log_ratio = ops.log_softmax(a, axis=-1) - ops.log_softmax(b, axis=-1)
-        per_class = 0.5 * (p - q) * log_ratio
+        per_channel = 0.5 * (p - q) * log_ratio
     else:
-        if on == "probabilities":
-            a, b = ops.softmax(a, axis=-1), ops.softmax(b, axis=-1)
-        per_class = ops.abs(a - b) if kind == "l1" else ops.square(a - b)
-    return masked_mean(ops.mean(per_class, axis=-1), valid)
+        compared = CONTRASTS.get(contrast, contrast)
+        a, b = compared(a), compared(b)
+        per_channel = ops.abs(a - b) if distance == "l1" else ops.square(a - b)
+    return masked_mean(ops.mean(per_channel, axis=-1), valid)
 
 
 def slack(change_rates: Sequence[float], drawn, change):
@@ -77,7 +93,7 @@ def hinge(delta, limit):
     return ops.relu(delta - limit)
 
 
-def input_change(images_a, images_b, valid):
+def input_change(images_a, images_b, valid=None):
     """The input's own L1 change (5.4): mean absolute difference of RGB in [0, 1] over valid pixels.
 
     Args: images (batch, height, width, 3) in [0, 255]. Returns: float32 (batch,).

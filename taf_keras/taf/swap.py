@@ -7,27 +7,28 @@ from collections.abc import Mapping, Sequence
 from keras import ops
 
 
-def swap_branches(terms: Mapping, branches: Sequence[str], drawn, source=None) -> dict:
-    """Replaces in each example the drawn branch by that of another example of the batch.
+def swap_branches(terms: Mapping, branches: Sequence[str], drawn) -> dict:
+    """Exchanges branches between the two frames of each pair.
 
     Args:
-        terms: {name: (batch, …)}; for Eq. 6 the batch is the key frames, then their partners.
+        terms: {name: (2·pairs, …)}: the key frames, then their partners.
         branches: the names that may be swapped, in the order in which `drawn` counts.
-        drawn: int (batch,), the index of the branch to replace in each example.
-        source: int (batch,), the example to take it from; None is the other half of the batch
-            (key frame j from its partner j, and the other way round).
+        drawn: int (2·pairs,), the index of the branch that each frame takes from the other of its pair.
 
-    Returns: a new dict. Names outside `branches` (skips) are passed on as they are. Swapping twice
-        with the same arguments gives back `terms` when `source` is None and both frames of each pair
-        drew the same branch.
+    Returns: a new dict. Names outside `branches` (skips) are passed on as they are. Swapping twice gives
+        back `terms` where both frames of each pair drew the same branch.
     """
-    swapped = dict(terms)
+    others = {name: _exchange_halves(terms[name]) for name in branches}
+    return take_branches(terms, others, branches, drawn)
+
+
+def take_branches(own: Mapping, others: Mapping, branches: Sequence[str], drawn) -> dict:
+    """`own`, {name: (batch, …)}, with the drawn branch of each example from `others`."""
+    taken = dict(own)
     for index, name in enumerate(branches):
-        own = terms[name]
-        other = _exchange_halves(own) if source is None else ops.take(own, source, axis=0)
-        chosen = ops.reshape(drawn == index, (-1,) + (1,) * (len(own.shape) - 1))
-        swapped[name] = ops.where(chosen, other, own)
-    return swapped
+        chosen = ops.reshape(drawn == index, (-1,) + (1,) * (len(own[name].shape) - 1))
+        taken[name] = ops.where(chosen, others[name], own[name])
+    return taken
 
 
 def _exchange_halves(x):

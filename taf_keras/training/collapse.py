@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 from keras import ops
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
-from taf_keras.evaluation.studies.branches import BranchedNetwork
+from taf_keras.evaluation.studies.branches import BranchedNetwork, mean_over_places
 
 FRAMES = 8  # key frames of the validation split on which branches are watched
 LEAST_CHANGE = 0.0002  # share of the pixels
@@ -22,9 +24,9 @@ class WatchBranches(keras.callbacks.Callback):
     a branch that falls below LEAST_CHANGE is named on the terminal, and again when it recovers.
     """
 
-    def __init__(self, network: keras.Model, branches, split: Split, image_size):
+    def __init__(self, network: keras.Model, layers: Mapping[str, str], split: Split, image_size):
         super().__init__()
-        self.network = BranchedNetwork(network, branches)
+        self.network = BranchedNetwork(network, layers)
         stride = max(1, len(split.clips) // FRAMES)
         frames = [clip.key_frame.image for clip in split.clips[::stride][:FRAMES]]
         self.images = [read_image(frame, image_size)[None] for frame in frames]
@@ -46,15 +48,14 @@ class WatchBranches(keras.callbacks.Callback):
         features = [self.network.features(image) for image in self.images]
         changed = dict.fromkeys(self.network.branches, 0.0)
         means = {
-            branch: sum(ops.mean(f[branch], axis=(1, 2), keepdims=True) for f in features) / len(features)
+            branch: sum(map(mean_over_places, (f[branch] for f in features))) / len(features)
             for branch in self.network.branches
         }
-        for image, own in zip(self.images, features, strict=True):
-            size = image.shape[1:3]
-            prediction = self.network.predict(own, size)
+        for own in features:
+            prediction = self.network.predict(own)
             for branch, mean in means.items():
                 flat = ops.broadcast_to(mean, own[branch].shape)
-                differs = self.network.predict(own | {branch: flat}, size) != prediction
+                differs = self.network.predict(own | {branch: flat}) != prediction
                 changed[branch] += float(np.mean(differs)) / len(features)
         return changed
 

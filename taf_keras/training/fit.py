@@ -40,6 +40,7 @@ _LESS_MEMORY = (
 
 
 def fit(
+    config: Config,
     trainer: TAFTrainer,
     predict: Predict,
     splits: dict[str, Split],
@@ -60,7 +61,6 @@ def fit(
     Raises: UserError where something is not finite or a device has no memory left, Interrupted when a signal
         has stopped the run.
     """
-    config = trainer.config
     steps_per_epoch = config.steps_per_epoch(len(splits["train"].clips))
     steps = config.training.epochs * steps_per_epoch
     strategy, runtime, size = trainer.distribute_strategy, config.runtime, config.data.image_size
@@ -84,7 +84,7 @@ def fit(
         finite = StopAtNaN(run.checkpoints, runtime.log_every, first_step, predict, frame)
         callbacks = [GoOnWithEpoch(sums), StepLogs(config.training.batch_size), finite]
         if writes:
-            callbacks += _writers(trainer, predict, splits, run, first_step, steps_per_epoch, progress)
+            callbacks += _writers(config, trainer, predict, splits, run, first_step, steps_per_epoch, progress)
             callbacks.append(
                 SaveCheckpoints(
                     run.checkpoints,
@@ -121,14 +121,13 @@ def fit(
 
 
 def _writers(
-    trainer, predict, splits, run, first_step, steps_per_epoch, progress
+    config, trainer, predict, splits, run, first_step, steps_per_epoch, progress
 ) -> list[keras.callbacks.Callback]:
     """What writes figures and pictures. After those that add to the logs."""
-    config = trainer.config
     runtime, size = config.runtime, config.data.image_size
     callbacks = []
     if runtime.validations and config.swaps:
-        callbacks.append(WatchBranches(trainer.network, config.model.branches, splits["val"], size))
+        callbacks.append(WatchBranches(trainer.network, config.branch_layers, splits["val"], size))
     callbacks += [
         WriteHistory(run.history, first_step // steps_per_epoch),
         WriteSteps(run.steps, runtime.log_every, first_step),

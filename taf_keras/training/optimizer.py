@@ -1,4 +1,4 @@
-"""SGD as the paper's implementation understands it (supplement 5.2)."""
+"""The optimizers: SGD as the paper's implementation understands it (supplement 5.2), and AdamW."""
 
 from __future__ import annotations
 
@@ -79,7 +79,12 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer of a training of `steps` steps; with dynamic loss scaling for float16."""
     schedule = PolynomialDecay(config.learning_rate, steps, config.lr_power, config.warmup_steps)
-    optimizer = CoupledSGD(schedule, momentum=config.momentum, l2=config.weight_decay)
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=config.weight_decay, beta_1=config.momentum
+        )
+    else:
+        optimizer = CoupledSGD(schedule, momentum=config.momentum, l2=config.weight_decay)
     if config.dtype == "mixed_float16":
         optimizer = LossScale(optimizer)
     return optimizer

@@ -67,7 +67,7 @@ def train(config: Config) -> dict:
     with broken_connections(cluster):
         strategy = build_strategy(config, cluster)
         if config.measures_rates:
-            from taf_keras.evaluation.measure_rates import with_measured_rates
+            from taf_keras.training.measure_rates import with_measured_rates
 
             splits = splits or _load(config, names)
             config = with_measured_rates(config, splits["train"])
@@ -76,6 +76,7 @@ def train(config: Config) -> dict:
             config = replace(config, taf=replace(config.taf, change_rates=rates))
         session = Session(config, classes, cluster, strategy)
         splits = splits or _load(config, names)
+        _check_input_size(config, splits, session.network)
 
         # 3. The work.
         metrics = {}
@@ -150,17 +151,29 @@ def _load(config: Config, names) -> dict[str, Split]:
     # Only the files tell whether the crop fits them.
     image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
     crop_size = config.data.crop_size or image.shape[:2]
-    check_crop_size(crop_size, image.shape[:2], config.model.output_stride)
+    check_crop_size(crop_size, image.shape[:2], config.model.output_stride or 1)
     return splits
+
+
+def _check_input_size(config: Config, splits: dict[str, Split], network) -> None:
+    """UserError where a model of the user's takes frames of one size alone, and gets others."""
+    fixed = network.inputs[0].shape[1:3]
+    if None in fixed:
+        return
+    image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size).shape[:2]
+    if not fixed == image == tuple(config.data.crop_size or image):
+        size = "x".join(map(str, fixed))
+        raise UserError(f"--model={config.model.model}: takes {size} px alone: give --image_size={size}")
 
 
 def _announce(config: Config, splits: dict[str, Split], session) -> None:
     counts = ", ".join(f"{len(split.clips)} {name}" for name, split in splits.items())
     print(f"data    {config.data.dataset}: {counts} clips")
     parameters = session.network.count_params()
-    print(f"model   {config.model.model} on {config.model.backbone}, {parameters:,} parameters")
+    on = "" if config.model.is_own else f" on {config.model.backbone}"
+    print(f"model   {config.model.model}{on}, {parameters:,} parameters")
     if config.taf.method in ("taf", "slow"):
-        pairs = zip(config.model.branches, config.change_rates, strict=True)
+        pairs = zip(config.branches, config.change_rates, strict=True)
         rates = ", ".join(f"{branch} {rate:g}" for branch, rate in pairs)
         print(f"method  {config.taf.method}, λ = {config.taf.weight:g}, change rates {rates}")
     elif config.taf.method == "propagate":

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
+from taf_keras.clips.decode import read_image
 from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config
 from taf_keras.devices import describe, out_of_memory
@@ -25,6 +26,7 @@ from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.cluster import Cluster
 from taf_keras.training.connection import from_chief, share_state
 from taf_keras.training.fit import fit
+from taf_keras.training.objective import build_objective
 from taf_keras.training.optimizer import build_optimizer
 from taf_keras.training.steps import compile_arguments
 
@@ -74,7 +76,10 @@ class Session:
         steps = config.training.epochs * steps_per_epoch
         with self.strategy.scope():
             trainer = TAFTrainer(
-                self.network, config, ConfusionMatrix(self.classes.names), self.replicas, self.teacher
+                build_objective(config, self.network, self.teacher),
+                ConfusionMatrix(self.classes.names),
+                self.replicas,
+                config.training.gradient_accumulation_steps,
             )
             trainer.compile(build_optimizer(config.training, steps), **self.compile_arguments)
             trainer.optimizer.build(self.network.trainable_variables)
@@ -83,7 +88,7 @@ class Session:
             first_step = share_state(self.strategy, trainer, first_step)
         began = time.monotonic()
         if first_step < steps:
-            fit(trainer, self.predict, splits, run, self.cluster.is_chief, first_step, sums, best)
+            fit(config, trainer, self.predict, splits, run, self.cluster.is_chief, first_step, sums, best)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
     def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
@@ -105,7 +110,8 @@ class Session:
             metrics, _ = evaluate_split(
                 predict, final, config.data.image_size, runtime.threads, progress, runtime.eval_batch_size
             )
-        export_model(network, self.classes, run.export)
+        size = read_image(final.clips[0].key_frame.image, config.data.image_size).shape[:2]
+        export_model(network, self.classes, run.export, size)
         return metrics | {"weights": config.training.export_weights, "weights_step": step}
 
     def wait_for_all(self) -> None:

@@ -8,8 +8,11 @@ import keras
 import numpy as np
 
 from taf_keras.clips.clip import VOID
-from taf_keras.config import Config, DataConfig, ModelConfig, PartnerLabelConfig, TAFConfig
-from taf_keras.models.layers import batch_norm
+from taf_keras.config import BRANCHES, Config, DataConfig, ModelConfig, PartnerLabelConfig, TAFConfig
+from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.models.batch_norm import batch_norm
+from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.objective import build_objective
 
 # One of them infinite, so that both kinds of branches are in every batch.
 RATES = {"fcn8s": (1e-4, 1e-3, math.inf), "deeplabv3plus": (1e-6, 1e-3, math.inf, 3e-3, 1e-2)}
@@ -24,6 +27,30 @@ def tiny_config(model: str, **taf) -> Config:
         taf=TAFConfig(**taf),
         partner_labels=PartnerLabelConfig(teacher="runs/teacher"),
     )
+
+
+def trainer_of(network: keras.Model, config: Config, replicas: int = 1, teacher=None) -> TAFTrainer:
+    """The trainer of `config` for a network of four classes."""
+    return TAFTrainer(
+        build_objective(config, network, teacher),
+        ConfusionMatrix("abcd"),
+        replicas,
+        config.training.gradient_accumulation_steps,
+    )
+
+
+def halves(network: keras.Model) -> tuple[list[str], keras.Model, keras.Model]:
+    """A network of `build_model` cut at Φ by hand, where none of it is Ω's yet.
+
+    Returns: names of the branches, and of the skip that is never swapped; image -> their features, a list;
+        and from such a list to the logits before they are upsampled to the image.
+    """
+    tensors = {name: network.get_layer(layer).input for name, layer in BRANCHES[network.name].items()}
+    if network.name == "deeplabv3plus":
+        tensors["low_level"] = network.get_layer("low_level_relu").output
+    tensors, names = list(tensors.values()), list(tensors)
+    logits = network.get_layer("logits").output
+    return names, keras.Model(network.input, tensors), keras.Model(tensors, logits)
 
 
 def random_batch(config: Config, examples: int, size, classes: int, seed: int) -> dict[str, np.ndarray]:

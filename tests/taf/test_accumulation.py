@@ -10,11 +10,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import in_float64, pyramid, random_batch, tiny_config
+from taf_examples import in_float64, pyramid, random_batch, tiny_config, trainer_of
 
 from taf_keras.config import Config
 from taf_keras.errors import UserError
-from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models import build
 from taf_keras.models.build import build_model
 from taf_keras.taf.trainer import TAFTrainer
@@ -50,7 +49,7 @@ def frozen(network: keras.Model) -> keras.Model:
 def trained(network, weights, config) -> tuple[list, dict, TAFTrainer]:
     """Weights and last figures after STEPS steps from `weights`, in a graph as `fit` runs it."""
     network.set_weights(weights)
-    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"))
+    trainer = trainer_of(network, config)
     trainer.compile(optimizer=build_optimizer(config.training, STEPS + 1), jit_compile=False)
     trainer.optimizer.build(network.trainable_variables)
     step = tf.function(trainer.train_step)
@@ -84,7 +83,7 @@ def test_batch_norm_has_the_statistics_of_each_small_batch():
     config = config_of("fcn8s", 2)
     network = build_model(config.model, CLASSES)
     start = network.get_weights()
-    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"))
+    trainer = trainer_of(network, config)
     batch = random_batch(config, EXAMPLES, SIZE, CLASSES, seed=0)
     for part in trainer._small_batches(batch):
         trainer.objective(part)
@@ -100,7 +99,7 @@ def test_the_small_batches_are_the_batch_in_its_order():
     config = config_of("fcn8s", 2)
     batch = random_batch(config, EXAMPLES, SIZE, CLASSES, seed=0)
     network = build_model(config.model, CLASSES)
-    parts = TAFTrainer(network, config, ConfusionMatrix("abcd"))._small_batches(batch)
+    parts = trainer_of(network, config)._small_batches(batch)
     assert [part.keys() for part in parts] == [batch.keys()] * 2
     for name, values in batch.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import pyramid, random_batch, tiny_config
+from taf_examples import halves, pyramid, random_batch, tiny_config, trainer_of
 
-from taf_keras.config import BRANCHES
-from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.config import BRANCHES, Config
 from taf_keras.models import build
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import build_optimizer
@@ -28,27 +27,29 @@ def policy(request, monkeypatch):
     keras.config.set_dtype_policy(before)
 
 
-def build_trainer(model: str, policy: str, steps: int = 10) -> TAFTrainer:
+def build_trainer(model: str, policy: str, steps: int = 10) -> tuple[TAFTrainer, Config]:
     config = tiny_config(model)
     settings = {"dtype": policy, "batch_size": 8, "learning_rate": 0.1, "warmup_steps": 0}
     config = replace(config, training=replace(config.training, **settings))
-    trainer = TAFTrainer(build.build_model(config.model, CLASSES), config, ConfusionMatrix("abcd"))
+    trainer = trainer_of(build.build_model(config.model, CLASSES), config)
     trainer.compile(build_optimizer(config.training, steps), jit_compile=False)
     trainer.optimizer.build(trainer.network.trainable_variables)
-    return trainer
+    return trainer, config
 
 
 @pytest.mark.parametrize("model", BRANCHES)
 def test_the_objective_stays_float32_and_equal_frames_are_at_exactly_zero(model, policy):
     """In training mode, traced: n = 0 in the first example, equal frames at n ≠ 0 in the second."""
-    trainer = build_trainer(model, policy)
-    batch = random_batch(trainer.config, 4, SIZE, CLASSES, seed=0)
+    trainer, config = build_trainer(model, policy)
+    batch = random_batch(config, 4, SIZE, CLASSES, seed=0)
     batch["partner"][1] = batch["image"][1]
     batch["offset_frames"][1:] = 4
-    encoder = trainer.network.get_layer("encoder")
-    assert {x.dtype for x in encoder.output.values()} == {POLICIES[policy]}
+    _, features, _ = halves(trainer.network)
+    swapped = [trainer.network.get_layer(layer).output for layer in config.branch_layers.values()]
+    assert {x.dtype for x in features.output + swapped} == {POLICIES[policy]}
     values = tf.function(trainer.objective)(batch)
-    assert {values[name].dtype for name in ("cross_entropy", "taf", "delta", "slack")} == {tf.float32}
+    names = ("cross_entropy", "taf", "loss", "delta", "slack")
+    assert {values[name].dtype for name in names} == {tf.float32}
     same = np.tile([True, True, False, False], 2)
     delta = values["delta"].numpy()
     assert (delta[same] == 0.0).all()
@@ -59,8 +60,8 @@ def test_the_objective_stays_float32_and_equal_frames_are_at_exactly_zero(model,
 @pytest.mark.parametrize("model", BRANCHES)
 def test_both_models_learn_in_half_precision(model, policy):
     """Twenty steps on one batch; weights and what the optimizer keeps are float32."""
-    trainer = build_trainer(model, policy, steps=20)
-    batch = random_batch(trainer.config, 4, SIZE, CLASSES, seed=1)
+    trainer, config = build_trainer(model, policy, steps=20)
+    batch = random_batch(config, 4, SIZE, CLASSES, seed=1)
     batch["label"][batch["valid"]] = 2  # easily learnt
     step = tf.function(trainer.train_step)
     losses = []
@@ -76,13 +77,13 @@ def test_both_models_learn_in_half_precision(model, policy):
 
 def test_float16_is_trained_with_a_loss_scale(policy):
     """A gradient that overflows is left out, and the scale halved: weights and the schedule stand still."""
-    if policy != "mixed_float16":
-        assert not isinstance(build_trainer("fcn8s", policy).optimizer, keras.optimizers.LossScaleOptimizer)
-        return
-    trainer = build_trainer("fcn8s", policy)
+    trainer, config = build_trainer("fcn8s", policy)
     optimizer = trainer.optimizer
+    if policy != "mixed_float16":
+        assert not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        return
     assert not isinstance(optimizer.inner_optimizer, keras.optimizers.LossScaleOptimizer)
-    batch = random_batch(trainer.config, 4, SIZE, CLASSES, seed=1)
+    batch = random_batch(config, 4, SIZE, CLASSES, seed=1)
     before = [v.numpy() for v in trainer.network.trainable_variables]
     optimizer.dynamic_scale.assign(1e38)
     trainer.train_step(batch)

@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from taf_examples import RATES, tiny_config
+from taf_examples import RATES, halves, tiny_config
 
 from taf_keras.models.build import build_model
-from taf_keras.taf.swap import swap_branches
+from taf_keras.taf.swap import swap_branches, take_branches
 
 NAMES = ("slow", "middle", "fast")
 
@@ -67,23 +67,27 @@ def test_equal_frames_are_not_changed(terms):
         np.testing.assert_array_equal(swapped[name], equal[name])
 
 
-def test_source_names_the_example_to_take_from(terms):
-    drawn, source = np.int32([1] * 5 + [0]), np.int32([5, 0, 0, 3, 1, 2])
-    swapped = numpy_terms(swap_branches(terms, NAMES, drawn, source))
-    expected = terms["middle"][source]
-    expected[5] = terms["middle"][5]  # it drew the first branch
-    np.testing.assert_array_equal(swapped["middle"], expected)
-    np.testing.assert_array_equal(swapped["slow"][5], terms["slow"][2])
-    np.testing.assert_array_equal(swapped["slow"][:5], terms["slow"][:5])
-    np.testing.assert_array_equal(swapped["fast"], terms["fast"])
+def test_one_side_alone_may_take_branches(terms):
+    """Eq. 5's form: the key frames take the drawn branch of their partners, and all else is their own."""
+    own, others = ({name: x[half] for name, x in terms.items()} for half in (slice(3), slice(3, 6)))
+    drawn = np.int32([2, 0, 2])
+    taken = numpy_terms(take_branches(own, others, NAMES, drawn))
+    assert list(taken) == list(own)
+    for example in range(3):
+        for index, name in enumerate(NAMES):
+            source = others if index == drawn[example] else own
+            np.testing.assert_array_equal(taken[name][example], source[name][example])
+    np.testing.assert_array_equal(taken["skip"], own["skip"])
 
 
-def test_the_other_half_is_the_default_source(terms):
+def test_both_sides_taking_is_the_swap(terms):
     drawn = np.int32([0, 1, 2, 1, 2, 0])
-    default = numpy_terms(swap_branches(terms, NAMES, drawn))
-    named = numpy_terms(swap_branches(terms, NAMES, drawn, np.int32([3, 4, 5, 0, 1, 2])))
-    for name in terms:
-        np.testing.assert_array_equal(default[name], named[name])
+    swapped = numpy_terms(swap_branches(terms, NAMES, drawn))
+    sides = [{name: x[half] for name, x in terms.items()} for half in (slice(3), slice(3, 6))]
+    for half, own, others in ((slice(3), *sides), (slice(3, 6), *sides[::-1])):
+        taken = numpy_terms(take_branches(own, others, NAMES, drawn[half]))
+        for name in terms:
+            np.testing.assert_array_equal(taken[name], swapped[name][half])
 
 
 @pytest.mark.parametrize("model", list(RATES))
@@ -92,14 +96,18 @@ def test_the_swap_commutes_with_the_projection(model):
     keras.utils.set_random_seed(0)
     config = tiny_config(model)
     network = build_model(config.model, num_classes=4)
-    projection = network.get_layer("projection")
+    layers = {name: network.get_layer(layer) for name, layer in config.branch_layers.items()}
     rng = np.random.default_rng(1)
-    for variable in projection.variables:  # FCN8s's biases too, which begin at 0
-        variable.assign(rng.normal(size=variable.shape))
+    for layer in layers.values():  # FCN8s's biases too, which begin at 0
+        layer.set_weights([rng.normal(size=variable.shape) for variable in layer.weights])
     frames = rng.integers(0, 256, (6, 48, 64, 3)).astype(np.float32)
-    features = network.get_layer("encoder")(frames, training=True)
-    branches = config.model.branches
+    names, encoder, _ = halves(network)
+    features = dict(zip(names, encoder(frames, training=True), strict=True))
+    branches = config.branches
     drawn = rng.integers(0, len(branches), 6).astype(np.int32)
+
+    def projection(features):
+        return features | {name: layer(features[name]) for name, layer in layers.items()}
 
     before = numpy_terms(projection(swap_branches(features, branches, drawn)))
     behind = numpy_terms(swap_branches(projection(features), branches, drawn))

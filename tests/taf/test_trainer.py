@@ -7,15 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import in_float64, random_batch, tiny_config
+from taf_examples import halves, in_float64, random_batch, tiny_config, trainer_of
 
 from taf_keras.clips.clip import VOID
-from taf_keras.config import BRANCHES, PartnerLabelConfig
-from taf_keras.evaluation.confusion import ConfusionMatrix
-from taf_keras.models.batch_norm import statistics_of_first
+from taf_keras.config import BRANCHES, Config, PartnerLabelConfig
 from taf_keras.models.build import build_model
 from taf_keras.taf import losses
-from taf_keras.taf.trainer import BranchStatistics, TAFTrainer
+from taf_keras.taf.statistics import BranchStatistics
+from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
 
 CLASSES, SIZE = 4, (48, 64)
@@ -27,8 +26,9 @@ def network(request):
     return build_model(tiny_config(request.param).model, CLASSES)
 
 
-def trainer_of(network, **taf) -> TAFTrainer:
-    return TAFTrainer(network, tiny_config(network.name, **taf), ConfusionMatrix("abcd"))
+def build_trainer(network, **taf) -> tuple[TAFTrainer, Config]:
+    config = tiny_config(network.name, **taf)
+    return trainer_of(network, config), config
 
 
 def numpy_objective(values) -> dict[str, np.ndarray]:
@@ -39,22 +39,22 @@ def numpy_objective(values) -> dict[str, np.ndarray]:
 
 
 def reference(network, config, batch) -> dict[str, np.ndarray]:
-    """The terms of Eq. 6; the swap is made example by example on the encoder's outputs."""
+    """The terms of Eq. 6; the swap is made example by example where Φ ends."""
     pairs = len(batch["image"])
     frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
     share = 2 * pairs if config.taf.batch_norm_frames == "all" else pairs
-    features = normalised_by_first(network.get_layer("encoder"), frames, share)
-    features = {name: keras.ops.convert_to_numpy(x) for name, x in features.items()}
+    names, encoder, head = halves(network)
+    features = map(keras.ops.convert_to_numpy, normalised_by_first(encoder, frames, share))
+    features = dict(zip(names, features, strict=True))
     drawn = [*batch["key_branch"], *batch["partner_branch"]]
     swapped = {name: x.copy() for name, x in features.items()}
     for example, branch in enumerate(drawn):
-        name = BRANCHES[network.name][branch]
+        name = list(BRANCHES[network.name])[branch]
         partner = example + pairs if example < pairs else example - pairs
         swapped[name][example] = features[name][partner]
 
-    both = {name: np.concatenate([features[name], swapped[name]]) for name in features}
-    terms = network.get_layer("projection")(both, training=True)
-    logits = normalised_by_first(network.get_layer("head"), terms, 2 * share if share > pairs else share)
+    both = [np.concatenate([features[name], swapped[name]]) for name in names]
+    logits = normalised_by_first(head, both, 2 * share if share > pairs else share)
     logits = keras.ops.convert_to_numpy(logits)
     logits = upsample(logits.astype(np.float64), frames.shape[1:3])
     probabilities = softmax(logits)
@@ -76,7 +76,7 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
         "taf": taf,
         "delta": np.array(deltas),
         "slack": np.array(limits),
-        "total": entropies + config.taf.weight * taf,
+        "loss": entropies + config.taf.weight * taf,
     }
 
 
@@ -132,15 +132,16 @@ def test_objective_is_eq_6(network, seed, frames):
     rates = 10.0 ** rng.uniform(-6, -2, len(BRANCHES[network.name]))
     rates[rng.integers(len(rates))] = math.inf
     weight = float(rng.uniform(0.5, 3))
-    trainer = trainer_of(network, change_rates=tuple(rates), weight=weight, batch_norm_frames=frames)
-    batch = random_batch(trainer.config, 6, SIZE, CLASSES, seed)
+    trainer, config = build_trainer(
+        network, change_rates=tuple(rates), weight=weight, batch_norm_frames=frames
+    )
+    batch = random_batch(config, 6, SIZE, CLASSES, seed)
     for name in ("key_branch", "partner_branch"):
         batch[name] = rng.integers(0, len(rates), 6).astype(np.int32)
 
-    expected = reference(network, trainer.config, batch)
-    values = trainer.objective(batch)
-    values = numpy_objective(values | {"total": trainer.total(values)})
-    for name in ("cross_entropy", "slack", "total"):
+    expected = reference(network, config, batch)
+    values = numpy_objective(trainer.objective(batch))
+    for name in ("cross_entropy", "slack", "loss"):
         np.testing.assert_allclose(values[name], expected[name], rtol=1e-5, err_msg=name)
     # δ and R+ are differences of probabilities, which float32 holds to 6e-8.
     for name in ("delta", "taf"):
@@ -150,11 +151,11 @@ def test_objective_is_eq_6(network, seed, frames):
 
 def test_relative_slack_is_measured_in_input_change(network):
     """5.4: the slack is c_i times the input's own mean absolute change, RGB in [0, 1]."""
-    trainer = trainer_of(network, relative=True)
-    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=7)
+    trainer, config = build_trainer(network, relative=True)
+    batch = random_batch(config, 3, SIZE, CLASSES, seed=7)
     change = np.abs(batch["image"] / 255 - batch["partner"] / 255)  # (3, h, w, 3), float64
     change = [c[valid].mean() for c, valid in zip(change, batch["valid"], strict=True)]
-    rates = np.array(trainer.config.change_rates)
+    rates = np.array(config.change_rates)
     drawn = np.concatenate([batch["key_branch"], batch["partner_branch"]])
     values = numpy_objective(trainer.objective(batch))
     np.testing.assert_allclose(values["slack"], rates[drawn] * np.tile(change, 2), rtol=1e-5)
@@ -162,10 +163,10 @@ def test_relative_slack_is_measured_in_input_change(network):
 
 def test_equal_frames_have_distance_exactly_zero(network):
     """In training mode, traced, for odd and even batches: n = 0, and equal frames at n ≠ 0."""
-    trainer = trainer_of(network)
+    trainer, config = build_trainer(network)
     objective = tf.function(trainer.objective, reduce_retracing=True)
     for examples in (1, 2, 3, 8):
-        batch = random_batch(trainer.config, examples, SIZE, CLASSES, seed=examples)
+        batch = random_batch(config, examples, SIZE, CLASSES, seed=examples)
         batch["offset_frames"][: (examples + 1) // 2] = 0  # the rest keeps n ≠ 0
         batch["partner"][: (examples + 1) // 2] = batch["image"][: (examples + 1) // 2]
         delta = objective(batch)["delta"].numpy()
@@ -181,22 +182,27 @@ def test_equal_frames_have_distance_exactly_zero(network):
 
 
 def test_slow_features_have_no_slack(network):
-    trainer = trainer_of(network, method="slow", change_rates=None)
-    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=3)
+    trainer, config = build_trainer(network, method="slow", change_rates=None)
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=3)
     values = numpy_objective(trainer.objective(batch))
     assert (values["slack"] == 0).all()
     np.testing.assert_array_equal(values["taf"], values["delta"].reshape(2, 2).sum(axis=0))
 
 
-@pytest.mark.parametrize(("frames", "share"), [("key", 2), ("all", 1)])
-def test_free_branches_leave_cross_entropy_alone(network, frames, share):
-    """c = inf everywhere: bit for bit the gradient of cross entropy on the key frames."""
+@pytest.mark.parametrize("frames", ["key", "all"])
+def test_free_branches_leave_cross_entropy_alone(network, frames):
+    """c = inf everywhere: bit for bit the gradient of cross entropy on the key frames.
+
+    The partners take part in batch norm, or not at all.
+    """
     rates = (math.inf,) * len(BRANCHES[network.name])
-    trainer = trainer_of(network, change_rates=rates, weight=5.0, batch_norm_frames=frames)
-    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=3)
-    images = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
-    with tf.GradientTape() as tape, statistics_of_first(share):
-        logits = network(images, training=True)[:2]  # the partners take part in batch norm, or not at all
+    trainer, config = build_trainer(network, change_rates=rates, weight=5.0, batch_norm_frames=frames)
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=3)
+    images = batch["image"].astype(np.float32)
+    if frames == "all":
+        images = np.concatenate([images, batch["partner"]])
+    with tf.GradientTape() as tape:
+        logits = network(images, training=True)[:2]
         loss = tf.reduce_mean(losses.cross_entropy(logits, batch["label"]))
     expected = tape.gradient(loss, network.trainable_variables)
     assert_same_bits(gradients(trainer, batch), expected)
@@ -208,9 +214,9 @@ def test_without_its_term_taf_is_the_baseline(network, taf):
     network = in_float64(network)
     if "change_rates" in taf:
         taf = {"change_rates": (math.inf,) * len(BRANCHES[network.name])}
-    trainer = trainer_of(network, **taf)
-    baseline = trainer_of(network, method="baseline")
-    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=9)
+    trainer, config = build_trainer(network, **taf)
+    baseline, _ = build_trainer(network, method="baseline")
+    batch = random_batch(config, 3, SIZE, CLASSES, seed=9)
     weights, found = network.get_weights(), []
     for each in (trainer, baseline):
         alone = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
@@ -225,8 +231,8 @@ def test_without_its_term_taf_is_the_baseline(network, taf):
 
 
 def test_weight_zero_leaves_cross_entropy_alone(network):
-    trainer = trainer_of(network, weight=0.0)
-    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=4)
+    trainer, config = build_trainer(network, weight=0.0)
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=4)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(trainer.objective(batch)["cross_entropy"])
     expected = tape.gradient(loss, network.trainable_variables)
@@ -239,10 +245,11 @@ def test_gradient_flows_through_both_passes(network):
     A pass without gradient would leave out half of the TAF term, which λ = 20 makes the larger part.
     """
     network = in_float64(network)
-    trainer = trainer_of(network, weight=20.0, change_rates=(0.0,) * len(BRANCHES[network.name]))
-    batch = random_batch(trainer.config, 2, SIZE, CLASSES, seed=8)
+    trainer, config = build_trainer(network, weight=20.0, change_rates=(0.0,) * len(BRANCHES[network.name]))
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=8)
     rng = np.random.default_rng(0)
-    omega = {v.path for part in ("projection", "head") for v in network.get_layer(part).trainable_variables}
+    _, _, head = halves(network)
+    omega = {v.path for v in head.trainable_variables}
     direction = [rng.normal(size=v.shape) * (v.path in omega) for v in network.trainable_variables]
     weights = [variable.numpy() for variable in network.trainable_variables]
     pairs = zip(gradients(trainer, batch), direction, strict=True)
@@ -255,13 +262,13 @@ def test_gradient_flows_through_both_passes(network):
     for sign in (1, -1):
         for variable, start, along in zip(network.trainable_variables, weights, direction, strict=True):
             variable.assign(start + sign * step * along)
-        beside.append(np.mean(trainer.total(trainer.objective(batch)), dtype=np.float64))
+        beside.append(np.mean(trainer.objective(batch)["loss"], dtype=np.float64))
     np.testing.assert_allclose((beside[0] - beside[1]) / (2 * step), slope, rtol=0.1)
 
 
 def gradients(trainer, batch):
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(trainer.total(trainer.objective(batch)))
+        loss = tf.reduce_mean(trainer.objective(batch)["loss"])
     return tape.gradient(loss, trainer.network.trainable_variables)
 
 
@@ -279,7 +286,7 @@ def test_propagated_labels_enter_as_a_weighted_mean(network):
     config = replace(
         tiny_config(network.name, method="propagate"), partner_labels=PartnerLabelConfig(weight=0.5)
     )
-    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"))
+    trainer = trainer_of(network, config)
     batch = random_batch(config, 3, SIZE, CLASSES, seed=10)
     rng = np.random.default_rng(0)
     batch["partner_label"] = rng.integers(0, CLASSES, batch["label"].shape).astype(np.uint8)
@@ -288,10 +295,11 @@ def test_propagated_labels_enter_as_a_weighted_mean(network):
     labels = np.concatenate([batch["label"], batch["partner_label"]])
     entropies = cross_entropies(softmax(logits), labels)
     values = trainer.objective(batch)
-    assert set(values) == {"cross_entropy", "partner_cross_entropy"}
+    assert set(values) == {"cross_entropy", "partner_cross_entropy", "loss"}
+    np.testing.assert_allclose(values["cross_entropy"], entropies[:3], rtol=1e-5)
     np.testing.assert_allclose(values["partner_cross_entropy"], entropies[3:], rtol=1e-5)
     expected = (entropies[:3] + 0.5 * entropies[3:]) / 1.5
-    np.testing.assert_allclose(trainer.total(values), expected, rtol=1e-5)
+    np.testing.assert_allclose(values["loss"], expected, rtol=1e-5)
 
 
 def test_pseudo_labels_are_the_teachers_where_it_is_sure(network):
@@ -309,7 +317,7 @@ def test_pseudo_labels_are_the_teachers_where_it_is_sure(network):
         logits = np.log(best + rest).astype(np.float32)
         return tf.tile(logits[None], [len(images), 1, 1, 1])
 
-    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), teacher=teacher)
+    trainer = trainer_of(network, config, teacher=teacher)
     batch = random_batch(config, 3, SIZE, CLASSES, seed=11)
     labels = np.broadcast_to(classes, batch["label"].shape).copy()
     labels[:, 1::2] = VOID
@@ -334,14 +342,15 @@ def cross_entropies(probabilities, labels):
 
 
 def test_baseline_batch_has_no_partner(network):
-    trainer = trainer_of(network, method="baseline")
-    batch = random_batch(trainer.config, 3, SIZE, CLASSES, seed=5)
+    trainer, config = build_trainer(network, method="baseline")
+    batch = random_batch(config, 3, SIZE, CLASSES, seed=5)
     assert "partner" not in batch
     values = trainer.objective(batch)
-    assert set(values) == {"cross_entropy"}
+    assert set(values) == {"cross_entropy", "taf", "loss"}
+    assert not np.any(values["taf"])
     logits = np.asarray(network(batch["image"].astype(np.float32), training=True), np.float64)
     expected = cross_entropies(softmax(logits), batch["label"])
-    np.testing.assert_allclose(trainer.total(values), expected, rtol=1e-5)
+    np.testing.assert_allclose(values["loss"], expected, rtol=1e-5)
 
 
 def test_methods_share_one_network(network):
@@ -349,9 +358,9 @@ def test_methods_share_one_network(network):
     paths = [variable.path for variable in network.variables]
     for method in ("taf", "baseline", "slow"):
         rates = {"change_rates": None} if method == "slow" else {}
-        trainer = trainer_of(network, method=method, **rates)
+        trainer, config = build_trainer(network, method=method, **rates)
         assert [variable.path for variable in trainer.variables] == paths
-        rebuilt = build_model(trainer.config.model, CLASSES)
+        rebuilt = build_model(config.model, CLASSES)
         assert [variable.shape for variable in rebuilt.variables] == [v.shape for v in network.variables]
 
 
@@ -360,7 +369,7 @@ def test_train_step_takes_the_mean_over_the_global_batch(network, replicas):
     """One step of plain SGD moves every weight by −rate · gradient of the mean loss / replicas."""
     saved = network.get_weights()
     config = tiny_config(network.name)
-    trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), replicas=replicas)
+    trainer = trainer_of(network, config, replicas)
     trainer.compile(optimizer=CoupledSGD(0.5, momentum=0.0))
     batch = random_batch(config, 2, SIZE, CLASSES, seed=6)
     values = trainer.objective(batch)
@@ -369,7 +378,7 @@ def test_train_step_takes_the_mean_over_the_global_batch(network, replicas):
     results = trainer.train_step(batch)
     for variable, start, gradient in zip(network.trainable_variables, before, expected, strict=True):
         np.testing.assert_allclose(variable, start - 0.5 * gradient.numpy() / replicas, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(results["loss"], np.mean(trainer.total(values)), rtol=1e-5)
+    np.testing.assert_allclose(results["loss"], np.mean(values["loss"]), rtol=1e-5)
     np.testing.assert_allclose(results["cross_entropy"], np.mean(values["cross_entropy"]), rtol=1e-5)
     np.testing.assert_allclose(results["taf"], np.mean(values["taf"]), rtol=1e-5)
     network.set_weights(saved)

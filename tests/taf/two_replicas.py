@@ -9,13 +9,11 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from taf_examples import in_float64, pyramid, random_batch, tiny_config
+from taf_examples import in_float64, pyramid, random_batch, tiny_config, trainer_of
 
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split
-from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models import build
 from taf_keras.pipeline.batches import evaluation_batches
-from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
 from taf_keras.training.strategy import distribute
 
@@ -32,7 +30,7 @@ def run(model: str, replicas: int, weights=None) -> tuple[dict, list]:
         strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(replicas)])
     with strategy.scope():
         network = in_float64(build.build_model(config.model, CLASSES))
-        trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), strategy.num_replicas_in_sync)
+        trainer = trainer_of(network, config, strategy.num_replicas_in_sync)
         trainer.compile(optimizer=CoupledSGD(0.02, momentum=0.9, l2=1e-2), jit_compile=False)
         trainer.optimizer.build(network.trainable_variables)
     if weights is None:

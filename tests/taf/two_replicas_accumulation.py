@@ -10,12 +10,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from taf_examples import pyramid, random_batch
+from taf_examples import pyramid, random_batch, trainer_of
 from test_accumulation import CLASSES, EXAMPLES, SIZE, STEPS, config_of, frozen
 
-from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models import build
-from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import LossScale, build_optimizer
 
 
@@ -23,8 +21,7 @@ def train(strategy, parts: int, weights=None) -> tuple[keras.Model, list]:
     config = config_of("fcn8s", parts)
     with strategy.scope():
         network = frozen(build.build_model(config.model, CLASSES))
-        replicas = strategy.num_replicas_in_sync
-        trainer = TAFTrainer(network, config, ConfusionMatrix("abcd"), replicas)
+        trainer = trainer_of(network, config, strategy.num_replicas_in_sync)
         trainer.compile(build_optimizer(config.training, STEPS + 1), jit_compile=False)
         trainer.optimizer.build(network.trainable_variables)
     weights = weights or network.get_weights()

@@ -9,7 +9,7 @@ from keras import ops
 from taf_keras.evaluation.charts import COLOURS
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
-from taf_keras.evaluation.studies.branches import BranchedNetwork
+from taf_keras.evaluation.studies.branches import BranchedNetwork, mean_over_places
 from taf_keras.evaluation.studies.footage import Footage
 from taf_keras.evaluation.studies.panels import new_panels, over_seeds
 
@@ -25,7 +25,7 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
             so that the branch still says what is in a frame, but not where. It changes nothing for a
             branch that is one vector already (`image_pool`).
         split_mean: the mean over the height, width and key frames of the split, one vector for all.
-        zeros: zeros in the feature, not in its projection.
+        zeros: zeros. (FCN8s' branches are its score maps here, as in training: zeros leave out their bias too.)
 
     Returns: columns `branch`, `replacement`, `class`, `accuracy` (share of the class's pixels that are
         found, in [0, 1], NaN for a class that does not occur) and `iou`. Rows of class `mean` hold the
@@ -39,8 +39,8 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
         images, labels = footage.images(keys), footage.labels(keys)
         features = network.features(images)
 
-        def count(changed, images=images, labels=labels):
-            return confusion_matrix(labels, network.predict(changed, images.shape[1:3]), classes)
+        def count(changed, labels=labels):
+            return confusion_matrix(labels, network.predict(changed), classes)
 
         unmodified = count(features)
         for branch in network.branches:
@@ -48,7 +48,7 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
             matrices[branch, "unmodified"] += unmodified
             for name, values in (
                 ("zeros", ops.zeros_like(own)),
-                ("sample_mean", ops.mean(own, axis=(1, 2), keepdims=True)),
+                ("sample_mean", mean_over_places(own)),
                 ("split_mean", ops.cast(means[branch], own.dtype)),
             ):
                 matrices[branch, name] += count(features | {branch: ops.broadcast_to(values, own.shape)})
@@ -102,7 +102,8 @@ def _split_means(network: BranchedNetwork, footage: Footage) -> dict[str, np.nda
     for clips in footage.batches():
         features = network.features(footage.images([clip.key_frame for clip in clips]))
         for branch in network.branches:
-            sums[branch] += features[branch].numpy().astype(np.float64).mean(axis=(1, 2)).sum(axis=0)
+            own = features[branch].numpy().astype(np.float64)
+            sums[branch] += own.reshape(len(own), -1, own.shape[-1]).mean(axis=1).sum(axis=0)
     return {branch: total / len(footage.split.clips) for branch, total in sums.items()}
 
 

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from taf_keras.models.layers import resize
+from taf_keras.taf.cut import Cut
+
+
+def mean_over_places(feature):
+    """Float (batch, …, channels) -> (batch, 1, …, channels), the mean of each example."""
+    return ops.mean(feature, axis=tuple(range(1, len(feature.shape) - 1)), keepdims=True)
 
 
 class BranchedNetwork:
-    """A model of `build_model` in two halves: image -> Φ, and Φ -> logits (Section 2.3).
+    """A network in two compiled parts: image -> Φ, and Φ -> logits (Section 2.3).
 
     Args:
-        network: its parts encoder, projection and head are used.
-        branches: the names of the branches that a study is to change, all of them or some.
+        network: RGB (b, height, width, 3) in [0, 255] -> logits at the same size.
+        layers: {branch: its layer}, all that were swapped in training.
+        branch: the one that a study is to change; None is all.
     """
 
-    def __init__(self, network: keras.Model, branches: Sequence[str]):
-        self.branches = tuple(branches)
-        self._encoder = network.get_layer("encoder")
-        self._projection = network.get_layer("projection")
-        self._head = network.get_layer("head")
+    def __init__(self, network: keras.Model, layers: Mapping[str, str], branch: str | None = None):
+        self.branches = (branch,) if branch else tuple(layers)
+        self._network = network
+        self._cut = Cut(network, layers) if layers else None
 
     @tf.function(reduce_retracing=True)
     def features(self, images) -> dict:
         """RGB (b, height, width, 3) in [0, 255] -> {name: Φ_i (b, h, w, channels)}, skips included."""
-        return self._encoder(tf.cast(images, tf.float32), training=False)
+        return self._cut.features(images)
 
     @tf.function(reduce_retracing=True)
-    def logits(self, features: Mapping, size: tuple[int, int]):
-        """Ω: such a dict -> float32 logits (b, *size, classes), `size` being the images' height and width.
+    def logits(self, features: Mapping):
+        """Ω: such a dict -> logits (b, height, width, classes).
 
         Of the features of some images it gives exactly what the whole network gives for the images.
         """
-        terms = self._projection(features, training=False)
-        return resize(self._head(terms, training=False), size)
+        return self._cut.head(features)
 
-    def predict(self, features: Mapping, size: tuple[int, int]) -> np.ndarray:
-        """Such a dict -> train ids, int64 (b, *size)."""
-        return tf.argmax(self.logits(features, size), axis=-1).numpy()
+    def predict(self, features: Mapping) -> np.ndarray:
+        """Such a dict -> train ids, int64 (b, height, width)."""
+        return tf.argmax(self.logits(features), axis=-1).numpy()
 
     def predict_images(self, images: np.ndarray) -> np.ndarray:
         """uint8 RGB (b, height, width, 3) -> train ids, int64 (b, height, width)."""
-        return self.predict(self.features(images), images.shape[1:3])
+        return tf.argmax(self._outputs(images), axis=-1).numpy()
+
+    @tf.function(reduce_retracing=True)
+    def _outputs(self, images):
+        return self._network(tf.cast(images, tf.float32), training=False)

@@ -35,7 +35,7 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
             # The frame after the key frame comes first, and a dict keeps what it gets last.
             for interval, frame in sorted(dict(reversed(footage.around(clip))).items()):
                 other = network.features(footage.images([frame]))
-                (prediction,) = network.predict(features | {branch: other[branch]}, image.shape[1:3])
+                (prediction,) = network.predict(features | {branch: other[branch]})
                 accuracy = summarise(confusion_matrix(label, prediction, classes))["pixel_accuracy"]
                 rows.append(
                     {

@@ -87,7 +87,7 @@ def run_study(
         progress(0, len(runs) * len(footage.split.clips))
         for i, (run, checkpoint) in enumerate(zip(runs, checkpoints, strict=True)):
             network = load_network(run.config, footage.split.classes.names, checkpoint)
-            network = BranchedNetwork(network, (branch,) if branch else run.config.model.branches)
+            network = BranchedNetwork(network, run.config.branch_layers, branch)
 
             def show(done, total, i=i):
                 progress(i * total + done, len(runs) * total)
@@ -110,11 +110,17 @@ def run_study(
 
 
 def _check_branch(study: str, branch: str | None, runs: Sequence[Run]) -> None:
+    for run in runs:
+        require(
+            bool(run.config.branches) or not STUDIES[study].changes_branches,
+            f"--study={study}: {run.folder.path} names no branch of {run.config.model.model}: a run of a model of "
+            "your own has them in its --change_rates, a baseline too",
+        )
     if branch is None:
         return
     require(STUDIES[study].changes_branches, f"--branch={branch}: --study={study} changes no branch")
     for run in runs:
-        allowed = run.config.model.branches
+        allowed = run.config.branches
         require(
             branch in allowed,
             f"--branch={branch}: {run.config.model.model} ({run.folder.path}) has {', '.join(allowed)}",

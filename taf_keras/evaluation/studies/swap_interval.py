@@ -38,7 +38,7 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
                 frames_counted[interval] += len(frames)
                 for branch in network.branches:
                     swapped = own | {branch: other[branch]}
-                    predictions = network.predict(swapped, images.shape[1:3])
+                    predictions = network.predict(swapped)
                     matrix = confusion_matrix(labels[positions], predictions, classes)
                     matrices[branch, interval] += matrix
     rows = []

@@ -9,12 +9,11 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.config import Config
-from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.progress import Progress
 from taf_keras.storage.model_dir import ModelDir
-from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.objective import build_term
 
 PAIRS = 512  # unlabelled pairs, drawn as in training
 
@@ -29,20 +28,20 @@ def with_measured_rates(config: Config, split: Split) -> Config:
 
     Raises: UserError for a run without a checkpoint, or of another model.
     """
-    free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.model.branches)))
+    free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
     run = ModelDir(config.taf.rates_from)
-    names = split.classes.names
-    network = load_network(run.read_config(), names, latest_checkpoint(run))
-    trainer = TAFTrainer(network, free, ConfusionMatrix(names))
-    objective = tf.function(lambda batch: trainer.objective(batch, training=False)["delta"])
+    network = load_network(run.read_config(), split.classes.names, latest_checkpoint(run))
+    term = build_term(free, network)
+    arguments = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
+    deltas = tf.function(lambda batch: term(*(batch[name] for name in arguments), training=False).delta)
     steps = -(-PAIRS // (2 * free.key_frames_per_step))
-    rates = [[] for _ in config.model.branches]
+    rates = [[] for _ in config.branches]
     with Progress("measuring change rates") as progress:
         for step, batch in enumerate(training_batches(split, free, steps=steps), 1):
             n = np.abs(np.tile(batch["offset_frames"].numpy(), 2))  # key frames, then their partners
             for branch in range(len(rates)):
                 drawn = tf.fill(tf.shape(batch["offset_frames"]), branch)
-                delta = objective(batch | {"key_branch": drawn, "partner_branch": drawn}).numpy()
+                delta = deltas(batch | {"key_branch": drawn, "partner_branch": drawn}).numpy()
                 rates[branch].append(delta[n > 0] / n[n > 0])
             progress(step, steps)
     measured = [float(np.quantile(np.concatenate(r), config.taf.rates_quantile)) for r in rates]

@@ -1,0 +1,45 @@
+"""Recipes by name: the flag files in `recipes/`, which `--flagfile` finds from every folder."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from taf_keras.errors import UserError
+
+RECIPES = {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.flags"))}
+
+
+def find_flag_files(arguments: Iterable[str]) -> list[str]:
+    """The arguments of a command, with the path of a file in each `--flagfile`.
+
+    Raises: UserError for a name of no file and no recipe.
+    """
+    words, found = iter(arguments), []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name.lstrip("-") == "flagfile" and name.startswith("-"):
+            value = value or ("" if "=" in word else next(words, ""))
+            word = f"--flagfile={find_flag_file(value)}" if value else word
+        found.append(word)
+    return found
+
+
+def find_flag_file(name: str) -> Path:
+    """The file that `--flagfile=NAME` means, with or without `.flags`: a file of the user's, or a recipe.
+
+    `flags/recipes/NAME.flags` is the recipe too where there is no such folder.
+    Raises: UserError for a name of no file and no recipe.
+    """
+    path = Path(os.path.expanduser(name.strip()))
+    for file in (path, Path(f"{path}.flags")):
+        if file.exists() and not file.is_dir():
+            return file
+    folder, stem = path.parent, path.name.removesuffix(".flags")
+    if stem in RECIPES and folder in (Path("."), Path("flags/recipes")):
+        return RECIPES[stem]
+    near = difflib.get_close_matches(stem, RECIPES)
+    hint = f"did you mean {', '.join(near)}?" if near else f"recipes are {', '.join(RECIPES)}"
+    raise UserError(f"--flagfile={name}: no such file, and no recipe of this name; {hint}")

@@ -1,0 +1,78 @@
+"""A model of the user's own: what a function in a file returns, or a file that Keras has saved."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+
+import keras
+
+from taf_keras.config import ModelConfig
+from taf_keras.errors import UserError, first_line
+from taf_keras.models.layers import ResizeLike
+
+
+def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
+    """The single-frame model: RGB (batch, height, width, 3) in [0, 255] -> logits at the same size.
+
+    Logits that are smaller than the image are upsampled to it.
+
+    Raises: UserError for a file that is missing, has changed since the run began, or makes no such model.
+    """
+    flag, path = f"--model={config.model}", config.file
+    if not path.is_file():
+        raise UserError(f"{flag}: {path}: no such file")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != config.model_sha256:
+        raise UserError(f"{flag}: {path} has changed since the run began; bring back the file that it had")
+    network = _from_function(config, num_classes) if config.function else _from_keras(config)
+    _check(network, num_classes, flag)
+    (image,) = network.inputs
+    logits = network.outputs[0]
+    if image.shape[1:3] == logits.shape[1:3] != (None, None):
+        return network
+    logits = ResizeLike(name="full_size_logits", dtype="float32")([logits, image])
+    return keras.Model(image, logits, name=network.name)
+
+
+def _from_function(config: ModelConfig, num_classes: int):
+    flag, path = f"--model={config.model}", config.file
+    name = f"taf_keras_model_{config.model_sha256[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # what it registers with Keras, and pickles, looks for it there
+    sys.path.insert(0, str(path.parent))  # its neighbours
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, config.function, None)
+        if not callable(function):
+            raise UserError(f"{flag}: {path} has no function {config.function}")
+        return function(num_classes)
+    except (ImportError, SyntaxError) as error:
+        raise UserError(f"{flag}: {path} cannot be imported: {first_line(error)}") from None
+    finally:
+        sys.path.remove(str(path.parent))
+
+
+def _from_keras(config: ModelConfig):
+    try:
+        return keras.models.load_model(config.file, compile=False, safe_mode=True)
+    except Exception as error:  # Keras has many for a file that it cannot read
+        raise UserError(
+            f"--model={config.model}: Keras cannot load it in safe mode: {first_line(error)}; layers of your own need "
+            "the form FILE.py:FUNCTION"
+        ) from None
+
+
+def _check(network, num_classes: int, flag: str) -> None:
+    if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
+        raise UserError(f"{flag}: made a {type(network).__name__}, must be a functional keras.Model")
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise UserError(
+            f"{flag}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, must have one of each"
+        )
+    image, logits = network.inputs[0].shape, network.outputs[0].shape
+    if len(image) != 4 or image[3] != 3:
+        raise UserError(f"{flag}: takes {image}, must take RGB (batch, height, width, 3)")
+    if len(logits) != 4 or logits[3] != num_classes:
+        raise UserError(f"{flag}: returns {logits}, must return logits (batch, height, width, {num_classes})")

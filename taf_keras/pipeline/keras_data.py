@@ -1,0 +1,132 @@
+"""Clips as Keras takes them in `fit` and `evaluate`, on any backend."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+
+from taf_keras.clips.clip import Split
+from taf_keras.clips.decode import read_image, read_label
+from taf_keras.config import Config, DataConfig, TrainingConfig, usable_cores
+from taf_keras.errors import ArgumentError, UserError
+from taf_keras.pipeline.examples import TrainingExamples
+
+_INPUTS = ("image", "partner", "offset_frames", "valid")
+
+
+def pairs(
+    split: Split,
+    key_frames: int = 8,
+    temporal_context: int = 15,
+    crop_size: tuple[int, int] | None = None,
+    image_size: tuple[int, int] | None = None,
+    min_scale: float = DataConfig.min_scale,
+    max_scale: float = DataConfig.max_scale,
+    flip: bool = True,
+    seed: int = 0,
+    first_epoch: int = 0,
+    workers: int | None = None,
+) -> keras.utils.PyDataset:
+    """Key frames with their partners, as `TAF` is trained with them (Section 2.2).
+
+    Partners are drawn uniformly from the frames of a clip within `temporal_context`; scale, crop and flip are one
+    draw for both frames of a pair. Every draw depends on seed, epoch and example alone.
+
+    Args:
+        split: of `read_manifest`, or your own.
+        key_frames: key frames in a batch; it has as many partners.
+        temporal_context: n_h, largest |n| of a partner, frames of the video.
+        crop_size: (height, width) of the crops, px; None takes the image size.
+        image_size: (height, width) to which frames are resized first, px; None keeps the files' size.
+        min_scale, max_scale: range of the random scale.
+        flip: random horizontal flips.
+        seed: of every draw.
+        first_epoch: what `initial_epoch` of `fit` is, so that a resumed training goes on with the draws.
+        workers: threads that read; None is one for each usable core.
+
+    Returns: a data set whose length is an epoch, one pass over the key frames (the last batch is filled up from
+        the epoch's beginning). Batches are (x, y): x a dict of `image` and `partner` uint8 RGB (key_frames,
+        height, width, 3), `offset_frames` int32 (key_frames,), `valid` bool (key_frames, height, width); y the
+        train ids of the key frames, uint8 (key_frames, height, width), 255 for void and padding.
+    Raises: ArgumentError for an argument out of its range.
+
+    Example:
+        >>> batches = pairs(read_manifest("my_clips", "train"), key_frames=2, crop_size=(64, 64))
+        >>> x, y = batches[0]
+        >>> x["partner"].shape, y.shape
+        ((2, 64, 64, 3), (2, 64, 64))
+    """
+    try:
+        data = DataConfig(
+            temporal_context=temporal_context,
+            crop_size=crop_size,
+            image_size=image_size,
+            min_scale=min_scale,
+            max_scale=max_scale,
+            flip=flip,
+        )
+        config = Config(data, training=TrainingConfig(batch_size=2 * key_frames, seed=seed))
+    except UserError as error:
+        raise ArgumentError(str(error).replace("--", "")) from None  # no flags here
+    return _Pairs(split, config, first_epoch, workers)
+
+
+def frames(
+    split: Split, batch_size: int = 8, image_size: tuple[int, int] | None = None, workers: int | None = None
+) -> keras.utils.PyDataset:
+    """Key frames at full size without augmentation, in order: what `evaluate` and `validation_data` take.
+
+    Args:
+        split: of `read_manifest`, or your own.
+        batch_size: frames in a batch; the last one may have fewer.
+        image_size: (height, width) to which frames are resized, px; None keeps the files' size.
+        workers: threads that read; None is one for each usable core.
+
+    Returns: batches (x, y): uint8 RGB (batch, height, width, 3), and train ids uint8 (batch, height, width), 255
+        for void.
+
+    Example:
+        >>> images, labels = frames(read_manifest("my_clips", "val"), batch_size=2)[0]
+        >>> images.shape[:3] == labels.shape
+        True
+    """
+    if batch_size < 1:
+        raise ArgumentError(f"batch_size={batch_size}: must be 1 or more")
+    return _Frames(split, batch_size, image_size, workers)
+
+
+class _Pairs(keras.utils.PyDataset):
+    def __init__(self, split, config, first_epoch, workers):
+        super().__init__(workers=usable_cores() if workers is None else workers)
+        self._examples = TrainingExamples(split, config)
+        self._size = config.key_frames_per_step
+        self._epoch = first_epoch
+
+    def __len__(self):
+        return self._examples.per_epoch // self._size
+
+    def __getitem__(self, index):
+        first = self._epoch * self._examples.per_epoch + index * self._size
+        drawn = [self._examples(position) for position in range(first, first + self._size)]
+        x = {name: np.stack([arrays[name] for arrays in drawn]) for name in _INPUTS}
+        return x, np.stack([arrays["label"] for arrays in drawn])
+
+    def on_epoch_end(self):
+        self._epoch += 1
+
+
+class _Frames(keras.utils.PyDataset):
+    def __init__(self, split, batch_size, image_size, workers):
+        super().__init__(workers=usable_cores() if workers is None else workers)
+        self._split, self._batch_size, self._image_size = split, batch_size, image_size
+
+    def __len__(self):
+        return math.ceil(len(self._split.clips) / self._batch_size)
+
+    def __getitem__(self, index):
+        own = self._split.clips[index * self._batch_size : (index + 1) * self._batch_size]
+        keys, size = [clip.key_frame for clip in own], self._image_size
+        images = np.stack([read_image(frame.image, size) for frame in keys])
+        return images, np.stack([read_label(frame.label, self._split.classes, size) for frame in keys])

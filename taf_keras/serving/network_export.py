@@ -1,0 +1,48 @@
+"""The export of a segmentation network, for the library's users."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from taf_keras.clips.clip import ClassTable
+from taf_keras.errors import ArgumentError
+
+
+def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTable) -> None:
+    """Writes a network as a SavedModel for single frames, as `train.py` does; TAF leaves no trace in it.
+
+    `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, and returns
+    {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height, width)}.
+    `python -m taf_keras.serving.predict --model=FOLDER` reads it. (For other outputs, such as a depth, there is
+    Keras' own `network.export`.)
+
+    Args:
+        network: RGB frames -> logits (batch, height, width, classes), such as `TAF(…).network`.
+        folder: it is replaced when the export is complete.
+        classes: their names, or a table with names and colours.
+    Raises: ArgumentError for a number of classes that the network does not have, or another backend than TensorFlow.
+
+    Example:
+        >>> image = keras.Input((None, None, 3))
+        >>> network = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+        >>> export(network, "exported", ["road", "car"])
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ArgumentError(
+            f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the network "
+            "by network.save(FILE.keras), and load it under KERAS_BACKEND=tensorflow"
+        )
+    from taf_keras.serving.export import export_model
+
+    if not isinstance(classes, ClassTable):
+        hues = (i / len(classes) for i in range(len(classes)))
+        colours = [tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.8, 0.9)) for hue in hues]
+        classes = ClassTable(tuple(classes), tuple(colours))
+    outputs = network.output.shape[-1]
+    if outputs != len(classes):
+        raise ArgumentError(f"classes: {len(classes)} are named, and the network has {outputs} outputs")
+    export_model(network, classes, Path(folder))

@@ -1,0 +1,106 @@
+"""What any network's layers must do alike in all parts of a TAF batch, so that those differ by the swap alone.
+
+A TAF batch is [key frames; partners], and behind the swap [both; both swapped]. Keras' batch norm would take its
+statistics from all of it, and dropout would draw another mask for each part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+
+import keras
+from keras import ops
+
+from taf_keras.errors import ArgumentError
+from taf_keras.models.batch_norm import BatchNormalization, normalise_by_first, statistics_of_first
+
+BATCH_NORM_FRAMES = ("key", "all")
+
+# Replicas take turns within a step, so that one may end its part while another is in its own.
+_lock = Lock()
+_in_use: Counter = Counter()
+
+
+class EqualParts:
+    """Makes the layers of a network treat the parts of a batch alike while `of` is entered, and never else.
+
+    Layers that draw, such as dropout, draw the same for each part. Batch norm takes its statistics from the
+    key frames, the first part, for `key`, and from the whole batch, as in Keras, for `all`.
+
+    Args:
+        network: its layers are looked at, those inside other layers too.
+        batch_norm_frames: one of BATCH_NORM_FRAMES.
+    Raises: ArgumentError for batch norm that cannot take its statistics from key frames alone.
+    """
+
+    def __init__(self, network: keras.Model, batch_norm_frames: str = "key"):
+        self.key_statistics = batch_norm_frames == "key"
+        layers = network._flatten_layers()
+        self._norms, self._drawing = [], []
+        for layer in layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                if self.key_statistics and not isinstance(layer, BatchNormalization):  # ours asks by itself
+                    _check_norm(layer)
+                    self._norms.append(layer)
+            elif _generators(layer):
+                self._drawing.append(layer)
+
+    @contextmanager
+    def of(self, parts: int):
+        """Inside, a training step's batch has so many equal parts."""
+        calls = {layer: partial(_norm_call, layer) for layer in self._norms}
+        calls |= {layer: partial(_equal_draws, layer, parts) for layer in self._drawing}
+        with statistics_of_first(parts if self.key_statistics else 1), _calls(calls):
+            yield
+
+
+def _check_norm(layer) -> None:
+    own = type(layer).call is not keras.layers.BatchNormalization.call
+    if own or getattr(layer, "renorm", False):
+        what = f"a {type(layer).__name__} with a call() of its own" if own else "batch renormalisation"
+        raise ArgumentError(
+            f"layer {layer.name!r}: {what} cannot take its statistics from the key frames alone: give "
+            'batch_norm_frames="all"'
+        )
+
+
+def _norm_call(layer, inputs, training=None, mask=None):
+    if training and layer.trainable and mask is None:
+        return normalise_by_first(layer, inputs)
+    return type(layer).call(layer, inputs, training=training, mask=mask)
+
+
+def _generators(layer) -> list[keras.random.SeedGenerator]:
+    return [value for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)]
+
+
+def _equal_draws(layer, parts: int, inputs, *args, **kwargs):
+    """The layer's outputs of each part, every one from the same state of its generators."""
+    states = [(generator.state, ops.add(generator.state, 0)) for generator in _generators(layer)]
+    outputs = []
+    for part in ops.split(inputs, parts, axis=0):
+        for state, before in states:
+            state.assign(before)
+        outputs.append(type(layer).call(layer, part, *args, **kwargs))
+    return ops.concatenate(outputs, axis=0)
+
+
+@contextmanager
+def _calls(calls: Mapping[keras.layers.Layer, Callable]):
+    """Inside, the layers are called by other functions."""
+    with _lock:
+        _in_use.update(calls.keys())
+        for layer, call in calls.items():
+            vars(layer)["call"] = call
+    try:
+        yield
+    finally:
+        with _lock:
+            for layer in calls:
+                _in_use[layer] -= 1
+                if not _in_use[layer]:
+                    del _in_use[layer], vars(layer)["call"]

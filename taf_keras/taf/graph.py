@@ -1,0 +1,128 @@
+"""The operations of a functional model in the order in which they run, those of nested models among them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import keras
+
+from taf_keras.errors import ArgumentError
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call of a layer or of another operation.
+
+    Attributes:
+        name: that of the layer; inside nested models `outer.inner.layer`.
+        operation: what is called.
+        arguments: with the graph's symbolic tensors in them.
+        inputs: {id of a symbolic tensor in the arguments: number of that tensor}.
+        outputs: numbers of the tensors that it makes.
+    """
+
+    name: str
+    operation: keras.Operation
+    arguments: object
+    inputs: Mapping[int, int]
+    outputs: tuple[int, ...]
+
+    def run(self, values: dict[int, object], training: bool) -> None:
+        """Takes its inputs from `values`, {number: tensor}, and adds its outputs."""
+        args, kwargs = self.arguments.fill_in({key: values[number] for key, number in self.inputs.items()})
+        if _takes_training(self.operation):
+            kwargs = kwargs | {"training": training}  # over what it was built with, as Keras does
+        outputs = keras.tree.flatten(self.operation(*args, **kwargs))
+        values.update(zip(self.outputs, outputs, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model's steps; tensors are numbered."""
+
+    steps: tuple[Step, ...]
+    input: int
+    output: int
+
+
+def graph_of(network: keras.Model) -> Graph:
+    """The graph of a functional model of one input and one output; nested functional models are opened.
+
+    Raises: ArgumentError for any other model.
+    """
+    functional = _functional(network)
+    if functional is None:
+        raise ArgumentError(
+            f"network {getattr(network, 'name', network)!r}: has no functional graph, which the swap needs: "
+            "build it by keras.Model(inputs, outputs), without a call() of its own"
+        )
+    for what, tensors in (("input", functional.inputs), ("output", functional.outputs)):
+        if len(tensors) != 1:
+            raise ArgumentError(
+                f"network {network.name!r}: has {len(tensors)} {what}s; allowed is one: "
+                f"wrap keras.Model with the {what} that is meant"
+            )
+    builder = _Builder()
+    outputs = builder.add(functional, [0], prefix="")
+    return Graph(tuple(builder.steps), 0, outputs[0])
+
+
+class _Builder:
+    def __init__(self):
+        self.steps: list[Step] = []
+        self.tensors = 1  # 0 is the model's input
+
+    def add(self, model, given: list[int], prefix: str) -> list[int]:
+        """Adds the steps of a functional model whose inputs have the numbers `given`; returns its outputs'."""
+        numbers = {id(tensor): number for tensor, number in zip(model.inputs, given, strict=True)}
+        # In the order in which Keras itself runs them.
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                name = prefix + node.operation.name
+                inputs = {id(tensor): numbers[id(tensor)] for tensor in node.input_tensors}
+                nested = _functional(node.operation)
+                if nested is not None and _passes_inputs_on(node, nested):
+                    own = [inputs[id(tensor)] for tensor in node.input_tensors]
+                    outputs = self.add(nested, own, f"{name}.")
+                else:
+                    outputs = list(range(self.tensors, self.tensors + len(node.outputs)))
+                    self.tensors += len(outputs)
+                    self.steps.append(Step(name, node.operation, node.arguments, inputs, tuple(outputs)))
+                numbers |= {id(t): number for t, number in zip(node.outputs, outputs, strict=True)}
+        return [numbers[id(tensor)] for tensor in model.outputs]
+
+
+def _functional(operation):
+    """The operation as a functional model whose graph is all that it does; None where it is none."""
+    if isinstance(operation, keras.Sequential):
+        operation = getattr(operation, "_functional", None)
+    if not isinstance(operation, keras.Model) or not hasattr(operation, "_nodes_by_depth"):
+        return None
+    # A class of the user's may have a `call` of its own, which Keras then calls in place of the graph.
+    owner = next(base for base in type(operation).__mro__ if "call" in vars(base))
+    return operation if owner.__module__.startswith("keras.") else None
+
+
+def _passes_inputs_on(node, nested) -> bool:
+    """Whether a nested model gets its inputs as they are: Keras may add or drop an axis."""
+    given = node.input_tensors
+    return len(given) == len(nested.inputs) and all(
+        len(a.shape) == len(b.shape) and a.dtype == b.dtype for a, b in zip(given, nested.inputs, strict=True)
+    )
+
+
+def _takes_training(operation) -> bool:
+    return "training" in inspect.signature(operation.call).parameters
+
+
+def consumers(steps: Iterable[Step]) -> dict[int, list[Step]]:
+    """{tensor: the steps that take it}."""
+    found: dict[int, list[Step]] = {}
+    for step in steps:
+        for tensor in set(step.inputs.values()):
+            found.setdefault(tensor, []).append(step)
+    return found

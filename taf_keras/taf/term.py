@@ -1,0 +1,175 @@
+"""The TAF term of Eq. 6: the passes of a network over pairs of frames, without and with a swapped branch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from taf_keras.errors import ArgumentError
+from taf_keras.taf import losses
+from taf_keras.taf.cut import Cut
+from taf_keras.taf.equal_parts import BATCH_NORM_FRAMES, EqualParts
+from taf_keras.taf.swap import swap_branches, take_branches
+
+SYMMETRIC = ("both", "key")
+
+
+class Outcome(NamedTuple):
+    """What the passes give for a batch of pairs.
+
+    Attributes:
+        outputs: the network's outputs of the key frames, (pairs, …).
+        taf: float32 (pairs,), R+ of the key frame, plus R+ of its partner where both take a branch.
+        delta, slack: float32 (frames,), δ and |Δ|·c of each frame that took a branch: the key frames, then
+            their partners where both do.
+        drawn: int (frames,), the branch that it took.
+
+    All but `outputs` are None where every change rate is infinite: R+ is 0 then.
+    """
+
+    outputs: object
+    taf: object = None
+    delta: object = None
+    slack: object = None
+    drawn: object = None
+
+
+class TAFTerm:
+    """Calls a network on pairs of frames, and finds by how much a swapped branch changes its outputs (Eq. 3–6).
+
+    The passes share one call of the head Ω: they differ by the swap alone, so that δ is exactly 0 for n = 0.
+
+    Args:
+        network: any functional model of one input and one output.
+        change_rates: {branch: c_i}, change of δ per frame, 0 or more; inf leaves a branch free.
+        layers: {branch: layer} for branches that are not named as their layers are; see `Cut`.
+        contrast: what δ compares, see `losses.difference`.
+        distance: one of losses.DISTANCES.
+        symmetric: `both` is Eq. 6, where the key frame and its partner each take a branch of the other. `key`
+            is Eq. 5's one-sided form: the head sees the key frames, and the key frames with a branch of their
+            partner.
+        relative: measure c_i against the input's own L1 change instead of against |n| (5.4).
+        batch_norm_frames: see `EqualParts`.
+    Raises: ArgumentError for a rate, a choice, a layer or a network that cannot be used.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        change_rates: Mapping[str, float],
+        layers: Mapping[str, str] | None = None,
+        *,
+        contrast: str | Callable = "softmax",
+        distance: str = "l1",
+        symmetric: str = "both",
+        relative: bool = False,
+        batch_norm_frames: str = "key",
+    ):
+        _check(change_rates, contrast, distance, symmetric, batch_norm_frames)
+        self.network = network
+        self.change_rates = {name: float(rate) for name, rate in change_rates.items()}
+        self.contrast, self.distance = contrast, distance
+        self.symmetric, self.relative = symmetric, relative
+        self.cut = Cut(network, layers or list(change_rates))
+        self.branches = self.cut.branches
+        rates = self.change_rates.values()
+        self.drawable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))
+        self.parts = EqualParts(network, batch_norm_frames)
+
+    def __call__(
+        self,
+        image,
+        partner,
+        offset_frames,
+        key_branch=None,
+        partner_branch=None,
+        valid=None,
+        training: bool = True,
+    ) -> Outcome:
+        """The outcome of a batch of pairs.
+
+        Args:
+            image, partner: key frames x_t and their partners x_{t+n}, (pairs, …) as the network takes them.
+            offset_frames: n, numbers (pairs,).
+            key_branch, partner_branch: i1 and i2, int (pairs,), indices into `change_rates`.
+            valid: bool (pairs, …) of the outputs' shape without channels, False in the padding.
+        """
+        if not self.drawable:
+            return Outcome(self._key_outputs(image, partner, training))
+        pairs = ops.shape(image)[0]
+        frames = ops.concatenate([image, partner], axis=0)
+        with self.parts.of(2):
+            terms = self.cut.features(frames, training)
+        if self.symmetric == "both":
+            drawn = ops.concatenate([key_branch, partner_branch], axis=0)
+            swapped, copies = swap_branches(terms, self.branches, drawn), 2
+        else:
+            halves = {name: ops.split(x, 2, axis=0) for name, x in terms.items()}
+            terms, others = ({name: x[i] for name, x in halves.items()} for i in range(2))
+            drawn, copies = key_branch, 1
+            swapped = take_branches(terms, others, self.branches, drawn)
+        # One call for both passes: they share the batch norm statistics, hence differ by the swap alone.
+        both = {name: ops.concatenate([terms[name], swapped[name]], axis=0) for name in terms}
+        with self.parts.of(2 * copies):
+            outputs = self.cut.head(both, training)
+
+        original, changed = ops.split(outputs, 2, axis=0)
+        if valid is not None:
+            self._check_valid(valid, outputs)
+        tiled = None if valid is None else ops.concatenate([valid] * copies, axis=0)  # one crop for a pair
+        delta = losses.difference(original, changed, tiled, self.distance, self.contrast)
+        if self.relative:
+            change = losses.input_change(image, partner, valid)
+        else:
+            change = ops.cast(ops.abs(offset_frames), "float32")
+        rates = tuple(self.change_rates.values())
+        limit = losses.slack(rates, drawn, ops.concatenate([change] * copies, axis=0))
+        excess = losses.hinge(delta, limit)
+        taf = sum(ops.split(excess, 2, axis=0)) if copies == 2 else excess
+        return Outcome(outputs[:pairs], taf, delta, limit, drawn)
+
+    def _key_outputs(self, image, partner, training):
+        """The plain pass; partners take part where batch norm is to see them."""
+        if self.parts.key_statistics:
+            return self.network(self._as_input(image), training=training)
+        frames = self._as_input(ops.concatenate([image, partner], axis=0))
+        with self.parts.of(2):
+            return self.network(frames, training=training)[: ops.shape(image)[0]]
+
+    def _as_input(self, images):
+        return ops.cast(images, self.network.inputs[0].dtype)
+
+    def _check_valid(self, valid, outputs) -> None:
+        if tuple(valid.shape[1:]) != tuple(outputs.shape[1:-1]):
+            raise ArgumentError(
+                f"valid: is {tuple(valid.shape[1:])} for each example, and the network's output "
+                f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no `valid`"
+            )
+
+
+def _check(change_rates, contrast, distance, symmetric, batch_norm_frames) -> None:
+    if not isinstance(change_rates, Mapping) or not change_rates:
+        raise ArgumentError(
+            f"change_rates={change_rates!r}: write {{layer: c, …}}, one layer of the network or more"
+        )
+    for name, rate in change_rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate >= 0:
+            raise ArgumentError(
+                f"change_rates[{name!r}]={rate!r}: must be a number of 0 or more; inf leaves a branch free"
+            )
+    if not callable(contrast):
+        _one_of("contrast", contrast, losses.CONTRASTS, " and a function of the outputs")
+    _one_of("distance", distance, losses.DISTANCES)
+    _one_of("symmetric", symmetric, SYMMETRIC)
+    _one_of("batch_norm_frames", batch_norm_frames, BATCH_NORM_FRAMES)
+    if distance == "symmetric_cross_entropy" and contrast != "softmax":
+        raise ArgumentError('distance="symmetric_cross_entropy": needs contrast="softmax"')
+
+
+def _one_of(name: str, value, allowed, more: str = "") -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ArgumentError(f"{name}={value!r}: allowed are {', '.join(allowed)}{more}")

@@ -1,0 +1,217 @@
+"""TAF for any functional Keras model: Eq. 6 behind Keras' own `compile` and `fit`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from taf_keras.errors import ArgumentError
+from taf_keras.taf.statistics import BranchStatistics, ReplicaMean, branch_sums
+from taf_keras.taf.term import Outcome, TAFTerm
+
+# Of the step at work in this thread; replicas, which take turns, have one each.
+_outcome: ContextVar[tuple[keras.Model, Outcome] | None] = ContextVar("outcome", default=None)
+_testing: ContextVar[bool] = ContextVar("testing", default=False)
+
+
+@keras.saving.register_keras_serializable("taf_keras")
+class TAF(keras.Model):
+    """A network that is trained with Temporally-Adaptive Features (Eq. 6), and is itself in all else.
+
+    `compile`, `fit`, `evaluate`, `predict`, callbacks and strategies are Keras' own. The loss is that of
+    `compile` on the key frames, plus `weight`·R+. `evaluate` and `predict` are the network's. Training reports
+    `taf`, the mean R+, and for each branch `delta/NAME`, the mean δ, and `over_slack/NAME`, the share of frames
+    whose δ exceeds |Δ|·c.
+
+    Training batches are `(x, y)` or `(x, y, sample_weight)`. y belongs to the key frames, x is a dict:
+        image: key frames, (pairs, …), as the network takes them.
+        partner: a neighbouring frame of each, without a label, of the same shape and crop.
+        offset_frames: n, numbers (pairs,): how many frames the partner lies after its key frame.
+        valid: bool (pairs, …), the output's shape without channels, False in padding; optional.
+        key_branch, partner_branch: i1 and i2, int (pairs,), positions in `change_rates`; drawn where absent.
+    `taf_keras.pairs` makes such batches.
+
+    Args:
+        network: a functional `keras.Model` of one input and one output. It is trained, and not changed.
+        change_rates: {layer: c_i}, slowest first: the layers whose outputs are the branches Φ_i, and the change
+            of δ per frame that is free (Eq. 4); 0 or more, inf leaves a branch free. A layer inside a nested
+            model is named `outer.inner`.
+        weight: λ, 0 or more. An attribute too, which a callback may set.
+        contrast: what δ compares (Eq. 3, Section 5.5): `softmax` or `sigmoid` of the outputs, `identity` for
+            probabilities and regression, or a function of the outputs.
+        distance: `l1` (the paper's), `l2` or `symmetric_cross_entropy` (Section 5.5).
+        symmetric: `both`: key frame and partner each take a branch of the other (Eq. 6). `key`: the key frame
+            alone takes one (Eq. 5), which costs less.
+        relative: measure c_i against the input's own change, RGB in [0, 255], instead of |n| (Section 5.4).
+        batch_norm_frames: `key`: batch norm takes its statistics from the key frames, so that partners act
+            through R+ alone; `all`: from every frame, as Keras does.
+        seed: of the branches that are drawn; None draws one.
+    Raises: ArgumentError, a ValueError, for a network, layer or setting that cannot be used.
+
+    Example:
+        >>> image = keras.Input((32, 32, 3))
+        >>> slow = keras.layers.Conv2D(4, 9, padding="same", name="slow")(image)
+        >>> fast = keras.layers.Conv2D(4, 1, name="fast")(image)
+        >>> logits = keras.layers.Conv2D(2, 1)(keras.layers.Concatenate()([slow, fast]))
+        >>> network = keras.Model(image, logits)
+        >>> model = TAF(network, {"slow": 1e-4, "fast": float("inf")}, weight=1.0, seed=0)
+        >>> model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> frames = np.random.default_rng(0).uniform(size=(2, 4, 32, 32, 3)).astype("float32")
+        >>> x = {"image": frames[0], "partner": frames[1], "offset_frames": np.array([1, -2, 3, 15])}
+        >>> history = model.fit(x, np.zeros((4, 32, 32)), verbose=0)
+        >>> sorted(history.history)
+        ['delta/fast', 'delta/slow', 'loss', 'over_slack/fast', 'over_slack/slow', 'taf']
+        >>> model.predict(frames[0], verbose=0).shape
+        (4, 32, 32, 2)
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        change_rates: Mapping[str, float],
+        weight: float = 1.0,
+        *,
+        contrast: str | Callable = "softmax",
+        distance: str = "l1",
+        symmetric: str = "both",
+        relative: bool = False,
+        batch_norm_frames: str = "key",
+        seed: int | None = None,
+        name: str = "taf",
+        **kwargs,
+    ):
+        super().__init__(name=name, autocast=False, **kwargs)
+        self.network = network
+        self.term = TAFTerm(
+            network,
+            change_rates,
+            contrast=contrast,
+            distance=distance,
+            symmetric=symmetric,
+            relative=relative,
+            batch_norm_frames=batch_norm_frames,
+        )
+        self._weight = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, autocast=False, dtype="float32", name="weight"
+        )
+        self.weight = weight
+        self.draws = keras.random.SeedGenerator(seed)
+        # Keras reports what is in `metrics`: nothing where no branch can be drawn.
+        self._taf = ReplicaMean("taf") if self.term.drawable else None
+        self._branches = BranchStatistics(self.term.branches) if self.term.drawable else None
+        self.built = True  # its layers are the network's
+
+    @property
+    def weight(self) -> float:
+        """λ."""
+        return float(ops.convert_to_numpy(self._weight))
+
+    @weight.setter
+    def weight(self, value: float) -> None:
+        if not 0 <= value < math.inf:
+            raise ArgumentError(f"weight={value}: must be finite and 0 or more")
+        self._weight.assign(value)
+
+    def call(self, inputs, training=None):
+        """Key frames, or a dict as above -> the network's outputs of the key frames."""
+        if not training:
+            return self.network(inputs["image"] if isinstance(inputs, Mapping) else inputs, training=False)
+        _check_inputs(inputs)
+        outcome = self.term(
+            inputs["image"],
+            inputs["partner"],
+            inputs["offset_frames"],
+            *self._branches_of(inputs),
+            inputs.get("valid"),
+            training=True,
+        )
+        if outcome.taf is not None:
+            self.add_loss(self._weight * ops.mean(outcome.taf))
+            _outcome.set((self, outcome))
+        return outcome.outputs
+
+    def _branches_of(self, inputs) -> list:
+        if not self.term.drawable:
+            return [None, None]
+        allowed = ops.convert_to_tensor(np.int32(self.term.drawable))
+        pairs = ops.shape(inputs["image"])[0]
+        return [
+            inputs[name]
+            if name in inputs
+            else ops.take(allowed, keras.random.randint((pairs,), 0, len(self.term.drawable), seed=self.draws))
+            for name in ("key_branch", "partner_branch")
+        ]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        # Here, and not in `call`, since JAX lets metrics change in a step's loss alone.
+        found = _outcome.get()
+        if training and found is not None and found[0] is self:
+            outcome = found[1]
+            self._taf.update_state(outcome.taf)
+            self._branches.add(
+                branch_sums(outcome.delta, outcome.slack, outcome.drawn, len(self.term.branches))
+            )
+            _outcome.set(None)
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def test_step(self, *args, **kwargs):
+        token = _testing.set(True)
+        try:
+            return super().test_step(*args, **kwargs)
+        finally:
+            _testing.reset(token)
+
+    def get_metrics_result(self):
+        results = super().get_metrics_result()
+        if not _testing.get() or not self.term.drawable:
+            return results
+        own = {self._taf.name, *self._branches.result()}  # those of training say nothing of an evaluation
+        return {name: value for name, value in results.items() if name not in own}
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["draws"] = ops.convert_to_numpy(self.draws.state)  # Keras leaves generators out
+
+    def load_own_variables(self, store):
+        self.draws.state.assign(store["draws"])
+        super().load_own_variables({name: store[name] for name in store.keys() if name != "draws"})  # noqa: SIM118
+
+    def get_config(self):
+        term = self.term
+        contrast = term.contrast
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            # JSON has no infinity.
+            "change_rates": {n: c if math.isfinite(c) else "inf" for n, c in term.change_rates.items()},
+            "weight": self.weight,
+            "contrast": contrast if isinstance(contrast, str) else keras.saving.serialize_keras_object(contrast),
+            "distance": term.distance,
+            "symmetric": term.symmetric,
+            "relative": term.relative,
+            "batch_norm_frames": "key" if term.parts.key_statistics else "all",
+            "seed": self.draws.get_config()["seed"],
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("network", "contrast"):
+            if not isinstance(config[name], str):
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        config["change_rates"] = {name: float(rate) for name, rate in config["change_rates"].items()}
+        return cls(**config)
+
+
+def _check_inputs(inputs) -> None:
+    needed = ("image", "partner", "offset_frames")
+    if not isinstance(inputs, Mapping) or any(name not in inputs for name in needed):
+        given = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise ArgumentError(
+            f"x: training needs a dict of {', '.join(needed)} (taf_keras.pairs makes such batches), got {given}"
+        )

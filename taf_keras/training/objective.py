@@ -1,0 +1,41 @@
+"""What a run's method minimises, and the TAF term that it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from taf_keras.config import Config
+from taf_keras.taf.objectives import Eq6, KeyFrames, Objective
+from taf_keras.taf.partner_labels import PartnerLabels
+from taf_keras.taf.term import TAFTerm
+
+
+def build_objective(config: Config, network: keras.Model, teacher: Callable | None = None) -> Objective:
+    """The objective of `config.taf.method` for a network of `config.model`.
+
+    Args:
+        teacher: for `pseudo`, see `PartnerLabels`.
+    Raises: UserError for a layer that is to be swapped and cannot be.
+    """
+    taf, labels = config.taf, config.partner_labels
+    if config.labels_partners:
+        return PartnerLabels(network, labels.weight, taf.batch_norm_frames, teacher, labels.confidence)
+    if config.uses_partners:
+        return Eq6(build_term(config, network), taf.weight)
+    return KeyFrames(network)
+
+
+def build_term(config: Config, network: keras.Model) -> TAFTerm:
+    """Both passes of Eq. 6. Raises: UserError for a layer that is to be swapped and cannot be."""
+    taf = config.taf
+    return TAFTerm(
+        network,
+        dict(zip(config.branches, config.change_rates, strict=True)),
+        config.branch_layers,
+        contrast="softmax" if taf.contrast_on == "probabilities" else "identity",
+        distance=taf.contrastive_loss,
+        relative=taf.relative,
+        batch_norm_frames=taf.batch_norm_frames,
+    )
