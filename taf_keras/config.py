@@ -39,8 +39,7 @@ KERAS_CV_PREFIX = "keras_cv:"
 BRANCHES = {
     "fcn8s": {name: f"{name}_score" for name in ("stride32", "stride16", "stride8")},
     "deeplabv3plus": {
-        name: f"{name}_projection"
-        for name in ("image_pool", "atrous18", "atrous12", "atrous6", "conv1x1")
+        name: f"{name}_projection" for name in ("image_pool", "atrous18", "atrous12", "atrous6", "conv1x1")
     },
 }
 # The paper's change rates c_1 … c_m per frame (Section 5.3), as in flags/recipes.
@@ -176,7 +175,7 @@ class ModelConfig:
     Attributes:
         model: key of BRANCHES; or a model of the user's own, `FILE.py:FUNCTION` or `FILE.keras`, for which the
             settings below are at their defaults and of no effect.
-        model_sha256: of the user's file; None reads it.
+        model_sha256: of the user's file, once a run has begun.
         backbone: one of BACKBONES, or `keras_cv:NAME`.
         backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
         output_stride: image px per px of the last backbone stage; None takes the model's default (32 or 16).
@@ -257,9 +256,6 @@ class ModelConfig:
                 value == getattr(type(self), name),
                 f"--{name}={value}: is of no effect on --model={self.model}; leave it out",
             )
-        if self.model_sha256 is None:
-            require(self.file.is_file(), f"--model={self.model}: {self.file}: no such file")
-            object.__setattr__(self, "model_sha256", hashlib.sha256(self.file.read_bytes()).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -524,13 +520,16 @@ class Config:
 
     def _check_change_rates(self):
         if self.measures_rates:
-            require(not self.model.is_own, f"--change_rates=auto: needs one of the models {', '.join(BRANCHES)}")
+            require(
+                not self.model.is_own, f"--change_rates=auto: needs one of the models {', '.join(BRANCHES)}"
+            )
             return
         given, method = self.taf.change_rates, self.taf.method
         named = _is_named(given)
         if self.model.is_own:
             require(
-                method != "slow", "--method=slow: write --method=taf --change_rates=LAYER=0,… for a model of your own"
+                method != "slow",
+                "--method=slow: write --method=taf --change_rates=LAYER=0,… for a model of your own",
             )
             require(
                 named if method == "taf" else named or given is None,
@@ -661,6 +660,16 @@ def _has_type(value, hint) -> bool:
     if hint in (int, float):
         return type(value) is int and abs(value) < 2**32
     return type(value) is hint and (hint is not str or "\0" not in value)
+
+
+def with_model_file(config: Config) -> Config:
+    """The configuration with the hash of `--model=FILE…`. Raises: UserError where there is no such file."""
+    model = config.model
+    if not model.is_own:
+        return config
+    require(model.file.is_file(), f"--model={model.model}: {model.file}: no such file")
+    sha256 = hashlib.sha256(model.file.read_bytes()).hexdigest()
+    return dataclasses.replace(config, model=dataclasses.replace(model, model_sha256=sha256))
 
 
 def check_weights_file(weights: str) -> None:

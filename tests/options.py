@@ -43,6 +43,7 @@ _TINY = (
     "--log_every=1"
 )
 _RUN = f"{TRAIN} {_TINY} --model_dir={{out}}"
+_OWN = _RUN.replace("--head_channels=8 ", "")  # a model of one's own has no such thing
 
 
 def _recipe(name: str) -> str:
@@ -87,6 +88,9 @@ LINES = {
     "resnet50": f"{_RUN} --method=baseline --backbone=resnet50 --output_stride=16 --backbone_weights=random",
     "keras_cv": f"{_RUN} --method=baseline --backbone=keras_cv:resnet18 --output_stride=32",
     **{name: _recipe(name) for name in RECIPES},
+    "own_function": f"{_OWN} --model={{networks}}/networks.py:two_levels --optimizer=adamw "
+    "--learning_rate=1e-3 --change_rates=coarse=1e-4,fine=inf --validations=1 --method=taf",
+    "own_file": f"{_OWN} --model={{networks}}/saved.keras --method=baseline --optimizer=sgd",
     # evaluate.py
     "a_checkpoint": f"{EVALUATE} --model_dir={{baseline}} --split=train --data_dir={{moved}} "
     "--checkpoint={baseline}/checkpoints/step-00000004.weights.h5 --output_dir={out} --eval_batch_size=1",
@@ -98,6 +102,8 @@ LINES = {
         "--output_dir={out} --data_dir={clips}" + " --branch=stride16" * branched
         for study, branched in zip(evaluation.STUDIES, (True, True, True, False, False), strict=True)
     },
+    "study_own": f"{EVALUATE} --model_dir={{own_function}} --study=attenuation --split=val --max_clips=1 "
+    "--output_dir={out} --branch=coarse",
     # Other commands
     "check_camvid": f"{CHECK} --dataset=camvid --data_dir={{camvid}} --method=taf --temporal_context=3 "
     "--image_size=64x64 --subset=0.75 --subset_seed=1 --label_fraction=0.7 --splits=train,val --quick "
@@ -156,7 +162,8 @@ _CHOICES = {
     (TRAIN, "backbone"): (*config.BACKBONES, config.KERAS_CV_PREFIX),
     (TRAIN, "backbone_weights"): ("random", "imagenet", "PATH"),
     (TRAIN, "output_stride"): tuple(map(str, config.OUTPUT_STRIDES["deeplabv3plus"])),
-    (TRAIN, "change_rates"): ("auto", "NUMBERS"),
+    (TRAIN, "change_rates"): ("auto", "NAME=NUMBER", "NUMBERS"),
+    (TRAIN, "model"): (*config.BRANCHES, "FILE.keras", "FILE.py:FUNCTION"),
     (TRAIN, "export_formats"): config.EXPORT_FORMATS,
     (CHECK, "dataset"): config.DATASETS,
     (CHECK, "method"): config.METHODS,
@@ -256,6 +263,7 @@ def acting(run: Config, words: list[str]) -> dict[str, bool]:
         "subset_seed": min(run.data.subset, run.data.label_fraction) < 1,
         "head_channels": run.model.model == "deeplabv3plus",
         "backbone backbone_width backbone_weights output_stride": has_real_backbone(words),
+        "batch_norm_momentum": not run.model.is_own,
     }
     return {name: condition for names, condition in conditions.items() for name in names.split()}
 
@@ -267,12 +275,17 @@ def has_real_backbone(words: list[str]) -> bool:
 def as_text(value) -> str:
     if value is None:
         return ""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join("=".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in value)
+    return str(value)
 
 
 def _choice(choices: tuple[str, ...], value: str) -> str:
     if value in choices:
         return value
+    for form in (".keras", ".py:", "="):
+        if form in value:
+            return next(choice for choice in choices if form in choice)
     last = choices[-1]
     assert last.isupper() or value.startswith(last), f"{value} is none of {choices}"
     return last

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from taf_keras.config import Config, check_weights_file
+from taf_keras.config import Config, check_weights_file, with_model_file
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import Arm
 from taf_keras.evaluation.command_line import FLAGS, TRAIN, environment
@@ -82,6 +82,7 @@ def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, common: Sequen
         if isinstance(config, UserError):
             raise UserError(f"arm {arm.name!r}: {config}")
         check_weights_file(config.model.backbone_weights)
+        with_model_file(config)
     return [
         Run(arm.name, seed, own, config, ModelDir(folder / arm.name / f"seed-{seed}"))
         for seed in seeds

@@ -23,7 +23,7 @@ def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
     flag, path = f"--model={config.model}", config.file
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != config.model_sha256:
+    if config.model_sha256 not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
         raise UserError(f"{flag}: {path} has changed since the run began; bring back the file that it had")
     network = _from_function(config, num_classes) if config.function else _from_keras(config)
     _check(network, num_classes, flag)
@@ -37,7 +37,7 @@ def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
 
 def _from_function(config: ModelConfig, num_classes: int):
     flag, path = f"--model={config.model}", config.file
-    name = f"taf_keras_model_{config.model_sha256[:16]}"
+    name = f"taf_keras_model_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # what it registers with Keras, and pickles, looks for it there

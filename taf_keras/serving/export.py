@@ -54,7 +54,9 @@ def export_model(
         if size is None or None not in shape[1:3]:
             raise
         frames = _traced(serve, (None, *size, 3))
-        print(f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to know it")
+        print(
+            f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to know it"
+        )
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
     module.serve = serve

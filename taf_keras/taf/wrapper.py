@@ -143,7 +143,9 @@ class TAF(keras.Model):
         return [
             inputs[name]
             if name in inputs
-            else ops.take(allowed, keras.random.randint((pairs,), 0, len(self.term.drawable), seed=self.draws))
+            else ops.take(
+                allowed, keras.random.randint((pairs,), 0, len(self.term.drawable), seed=self.draws)
+            )
             for name in ("key_branch", "partner_branch")
         ]
 
@@ -189,7 +191,9 @@ class TAF(keras.Model):
             # JSON has no infinity.
             "change_rates": {n: c if math.isfinite(c) else "inf" for n, c in term.change_rates.items()},
             "weight": self.weight,
-            "contrast": contrast if isinstance(contrast, str) else keras.saving.serialize_keras_object(contrast),
+            "contrast": contrast
+            if isinstance(contrast, str)
+            else keras.saving.serialize_keras_object(contrast),
             "distance": term.distance,
             "symmetric": term.symmetric,
             "relative": term.relative,

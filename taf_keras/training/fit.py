@@ -84,7 +84,9 @@ def fit(
         finite = StopAtNaN(run.checkpoints, runtime.log_every, first_step, predict, frame)
         callbacks = [GoOnWithEpoch(sums), StepLogs(config.training.batch_size), finite]
         if writes:
-            callbacks += _writers(config, trainer, predict, splits, run, first_step, steps_per_epoch, progress)
+            callbacks += _writers(
+                config, trainer, predict, splits, run, first_step, steps_per_epoch, progress
+            )
             callbacks.append(
                 SaveCheckpoints(
                     run.checkpoints,

@@ -80,9 +80,7 @@ def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Opti
     """The optimizer of a training of `steps` steps; with dynamic loss scaling for float16."""
     schedule = PolynomialDecay(config.learning_rate, steps, config.lr_power, config.warmup_steps)
     if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=config.weight_decay, beta_1=config.momentum
-        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, beta_1=config.momentum)
     else:
         optimizer = CoupledSGD(schedule, momentum=config.momentum, l2=config.weight_decay)
     if config.dtype == "mixed_float16":

@@ -10,7 +10,7 @@ from taf_keras.clips.check import load_checked
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.load import class_table, evaluation_split
-from taf_keras.config import Config, check_crop_size, check_weights_file
+from taf_keras.config import Config, check_crop_size, check_weights_file, with_model_file
 from taf_keras.errors import PartlyDone, UserError
 from taf_keras.progress import clock
 from taf_keras.storage.atomic import writing
@@ -35,6 +35,7 @@ def train(config: Config) -> dict:
 
     # 1. What can be refused at once, without TensorFlow and without reading images.
     cluster = read_cluster(config)
+    config = with_model_file(config)
     run, measured = ModelDir(config.runtime.model_dir), config.measures_rates
     if config.measures_rates and run.config.is_file():
         config = _rates_of(run, config)

@@ -143,7 +143,31 @@ def write_weights(root: Path) -> None:
     model.save_weights(root / "mobilenetv2.weights.h5")
 
 
+def write_networks(root: Path) -> None:
+    """A model of one's own, as a function and as Keras saves it; the clips have 10 classes."""
+    root.mkdir()
+    (root / "networks.py").write_text(NETWORKS)
+    scope = {}
+    exec(NETWORKS, scope)
+    scope["two_levels"](10).save(root / "saved.keras")
+
+
+NETWORKS = """
+import keras
+
+
+def two_levels(classes):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    fine = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="fine")(x)
+    coarse = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="coarse")(keras.layers.ReLU()(fine))
+    coarse = keras.layers.Conv2DTranspose(8, 2, strides=2)(coarse)
+    x = keras.layers.Concatenate()([fine, coarse])
+    return keras.Model(image, keras.layers.Conv2D(classes, 1)(x))
+"""
+
 FILES = {
+    "networks": write_networks,
     "videos": write_videos,
     "cityscapes": write_city,
     "weights": write_weights,

@@ -63,6 +63,7 @@ COMMAND_LINE = {
     "flow_tolerance_px": ("2", 2.0),
     "teacher": ("runs/teacher", "runs/teacher"),
     "confidence": ("0.7", 0.7),
+    "optimizer": ("adamw", "adamw"),
     "epochs": ("3", 3),
     "batch_size": ("6", 6),
     "gradient_accumulation_steps": ("3", 3),
@@ -107,6 +108,8 @@ def config_fields():
     """(flag, group's name, field) for every setting."""
     for group in fields(Config):
         for field in fields(group.default_factory):
+            if not field.metadata.get("flag", True):
+                continue
             yield OTHER_NAMES.get(f"{group.name}.{field.name}", field.name), group.name, field
 
 

@@ -107,58 +107,116 @@ def test_symmetric_cross_entropy_is_what_its_name_says():
     np.testing.assert_allclose(values, entropies.mean(axis=(1, 2, 3)) / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("l1", (1 + 3) / 2), ("l2", (1 + 9) / 2)])
-def test_logits_may_be_compared_instead(kind, expected):
+@pytest.mark.parametrize(("distance", "expected"), [("l1", (1 + 3) / 2), ("l2", (1 + 9) / 2)])
+def test_logits_may_be_compared_instead(distance, expected):
     a, b = pixels((1.0, 5.0)), pixels((2.0, 2.0))
-    assert losses.difference(a, b, EVERYWHERE, kind, on="logits").numpy() == [expected]
+    assert losses.difference(a, b, EVERYWHERE, distance, contrast="identity").numpy() == [expected]
 
 
-@pytest.mark.parametrize("kind", CONTRASTIVE_LOSSES)
-class TestEveryContrastiveLoss:
-    def test_equal_predictions_have_distance_exactly_zero_and_no_slope(self, kind):
+def test_classes_that_do_not_exclude_one_another_are_compared_behind_a_sigmoid():
+    """Of logits 0, ln 3 and −ln 3: 1/2, 3/4 and 1/4. |1/2 − 3/4| and |3/4 − 1/4|, and their mean."""
+    a, b = pixels((0.0, math.log(3))), pixels((math.log(3), -math.log(3)))
+    np.testing.assert_allclose(losses.difference(a, b, contrast="sigmoid"), [3 / 8], rtol=1e-6)
+    squares = losses.difference(a, b, distance="l2", contrast="sigmoid")
+    np.testing.assert_allclose(squares, [(1 / 16 + 1 / 4) / 2], rtol=1e-6)
+
+
+def test_a_function_of_the_outputs_may_be_compared():
+    """The first channel's square alone, in float32: |1 − 9| and |4 − 1|, and their mean over pixels."""
+
+    def first_squared(outputs):
+        assert outputs.dtype == "float32"
+        return outputs[..., :1] ** 2
+
+    a, b = np.float16(pixels((1.0, 7.0), (2.0, 8.0))), np.float16(pixels((3.0, 5.0), (1.0, 6.0)))
+    np.testing.assert_array_equal(losses.difference(a, b, contrast=first_squared), [(8 + 3) / 2])
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 4, 5), (3, 2, 4, 3, 5)], ids=["vector", "row", "volume"])
+def test_outputs_of_any_rank(shape):
+    """Of each example, the mean over all but the batch."""
+    a, b = random_logits(0, shape), random_logits(1, shape)
+    expected = np.abs(softmax(a) - softmax(b)).reshape(3, -1).mean(axis=1)
+    np.testing.assert_allclose(losses.difference(a, b), expected, rtol=1e-5)
+
+
+def test_without_a_mask_every_pixel_counts():
+    a, b = random_logits(0), random_logits(1)
+    everywhere = losses.difference(a, b, np.ones((3, 4, 5), bool))
+    np.testing.assert_allclose(losses.difference(a, b), everywhere, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (2, 3, 4), (2, 3, 2, 5)])
+def test_a_masked_mean_is_one_of_what_the_mask_holds(shape):
+    """The last example's mask is empty: 0."""
+    rng = np.random.default_rng(0)
+    values, mask = rng.normal(size=(3, *shape[1:])).astype(np.float32), rng.random((3, *shape[1:])) < 0.5
+    mask[2] = False
+    expected = [values[example][mask[example]].mean() for example in range(2)]
+    np.testing.assert_allclose(losses.masked_mean(values, mask), [*expected, 0], rtol=1e-5)
+    means = values.reshape(3, -1).mean(axis=1)
+    np.testing.assert_allclose(losses.masked_mean(values), means, rtol=1e-4)
+
+
+def test_a_masked_mean_of_a_number_for_each_example_is_that_number_where_it_counts():
+    """Of classification, whose δ has no pixels."""
+    values, mask = np.float32([1.5, 2.5]), np.bool_([True, False])
+    np.testing.assert_array_equal(losses.masked_mean(values, mask), [1.5, 0])
+    np.testing.assert_array_equal(losses.masked_mean(values), values)
+
+
+def test_the_settings_and_the_library_have_the_same_distances():
+    assert losses.DISTANCES == CONTRASTIVE_LOSSES
+
+
+@pytest.mark.parametrize("distance", losses.DISTANCES)
+class TestEveryDistance:
+    def test_equal_predictions_have_distance_exactly_zero_and_no_slope(self, distance):
         logits, valid = random_logits(0) * 30, np.ones((3, 4, 5), bool)
-        assert (losses.difference(logits, logits.copy(), valid, kind).numpy() == 0.0).all()
-        slopes = gradient(lambda a, b: losses.difference(a, b, valid, kind), logits, logits.copy())
+        assert (losses.difference(logits, logits.copy(), valid, distance).numpy() == 0.0).all()
+        slopes = gradient(lambda a, b: losses.difference(a, b, valid, distance), logits, logits.copy())
         np.testing.assert_array_equal(slopes, np.zeros_like(slopes))
 
-    def test_it_is_symmetric_and_positive(self, kind):
+    def test_it_is_symmetric_and_positive(self, distance):
         a, b, valid = random_logits(0), random_logits(1), np.ones((3, 4, 5), bool)
-        there, back = losses.difference(a, b, valid, kind), losses.difference(b, a, valid, kind)
+        there, back = losses.difference(a, b, valid, distance), losses.difference(b, a, valid, distance)
         np.testing.assert_allclose(there, back, rtol=1e-6)
         assert (there.numpy() > 0).all()
 
-    def test_padding_does_not_count(self, kind):
+    def test_padding_does_not_count(self, distance):
         a, b = random_logits(0), random_logits(1)
         valid = np.random.default_rng(2).random((3, 4, 5)) < 0.5
         expected = []
         for example, inside in enumerate(valid):  # each valid pixel as an image of its own
             x, y = a[example][inside][:, None, None], b[example][inside][:, None, None]
             ones = np.ones((len(x), 1, 1), bool)
-            expected.append(np.mean(losses.difference(x, y, ones, kind)))
-        np.testing.assert_allclose(losses.difference(a, b, valid, kind), expected, rtol=1e-5)
-        (slope,) = gradient(lambda a: losses.difference(a, b, valid, kind), a)
+            expected.append(np.mean(losses.difference(x, y, ones, distance)))
+        np.testing.assert_allclose(losses.difference(a, b, valid, distance), expected, rtol=1e-5)
+        (slope,) = gradient(lambda a: losses.difference(a, b, valid, distance), a)
         np.testing.assert_array_equal(slope.any(axis=-1), valid)
 
-    def test_an_example_without_valid_pixels_has_distance_0(self, kind):
+    def test_an_example_without_valid_pixels_has_distance_0(self, distance):
         a, b, valid = random_logits(0), random_logits(1), np.ones((3, 4, 5), bool)
         valid[1] = False
-        values = losses.difference(a, b, valid, kind).numpy()
+        values = losses.difference(a, b, valid, distance).numpy()
         assert values[1] == 0
         assert np.isfinite(values).all()
-        (slope,) = gradient(lambda a: losses.difference(a, b, valid, kind), a)
+        (slope,) = gradient(lambda a: losses.difference(a, b, valid, distance), a)
         assert np.isfinite(slope).all()
         assert not slope[1].any()
 
-    def test_half_precision_is_left_before_the_softmax(self, kind):
+    def test_half_precision_is_left_before_the_softmax(self, distance):
         a, b, valid = np.float16(random_logits(0)), np.float16(random_logits(1)), np.ones((3, 4, 5), bool)
-        values = losses.difference(a, b, valid, kind)
+        values = losses.difference(a, b, valid, distance)
         assert values.dtype == "float32"
-        np.testing.assert_array_equal(values, losses.difference(np.float32(a), np.float32(b), valid, kind))
+        np.testing.assert_array_equal(
+            values, losses.difference(np.float32(a), np.float32(b), valid, distance)
+        )
 
-    def test_extreme_logits_stay_finite(self, kind):
+    def test_extreme_logits_stay_finite(self, distance):
         a, b = pixels((1e4, -1e4)), pixels((-1e4, 1e4))
-        assert np.isfinite(losses.difference(a, b, EVERYWHERE, kind)).all()
-        assert np.isfinite(gradient(lambda a: losses.difference(a, b, EVERYWHERE, kind), a)).all()
+        assert np.isfinite(losses.difference(a, b, EVERYWHERE, distance)).all()
+        assert np.isfinite(gradient(lambda a: losses.difference(a, b, EVERYWHERE, distance), a)).all()
 
 
 # --- Cross entropy ----------------------------------------------------------------------------------
