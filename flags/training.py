@@ -48,8 +48,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flag.number(
         "weight_decay",
         TrainingConfig.weight_decay,
-        "0 or more. sgd: coupled L2, this times a weight is added to its gradient; adamw: a step takes this times "
-        "the learning rate from a weight. The paper: 1e-4 (Section 5.2).",
+        "0 or more. sgd: coupled L2, this times a weight is added to its gradient; adamw: a step takes "
+        "this times the learning rate from a weight. The paper: 1e-4 (Section 5.2).",
     )
     flag.number(
         "lr_power",

@@ -4,8 +4,8 @@
 
     model = tk.TAF(network, change_rates={"slow_layer": 1e-6, "fast_layer": 1e-3}, weight=1.0)
 
-The names below are what the library promises. Each is imported when it is first asked for: Keras and its backend
-take seconds.
+The names below are what the library promises. Each is imported when it is first asked for: Keras and
+its backend take seconds.
 """
 
 from importlib import import_module

@@ -173,8 +173,8 @@ class ModelConfig:
     """The network.
 
     Attributes:
-        model: key of BRANCHES; or a model of the user's own, `FILE.py:FUNCTION` or `FILE.keras`, for which the
-            settings below are at their defaults and of no effect.
+        model: key of BRANCHES; or a model of the user's own, `FILE.py:FUNCTION` or `FILE.keras`, for which
+            the settings below are at their defaults and of no effect.
         model_sha256: of the user's file, once a run has begun.
         backbone: one of BACKBONES, or `keras_cv:NAME`.
         backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
@@ -533,14 +533,14 @@ class Config:
             )
             require(
                 named if method == "taf" else named or given is None,
-                f"--model={self.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are swapped, "
-                "slowest first",
+                f"--model={self.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are "
+                "swapped, slowest first",
             )
         elif named:
             for name, _ in given:
                 require(
                     name in self.branches,
-                    f"--change_rates={name}=…: {self.model.model} has the branches {', '.join(self.branches)}",
+                    f"--change_rates={name}=…: {self.model.model} has {', '.join(self.branches)}",
                 )
         rates, branches = self.change_rates, self.branches
         text = ",".join(f"{rate:g}" for rate in rates)

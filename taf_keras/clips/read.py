@@ -16,8 +16,8 @@ def read_manifest(
 ) -> Split:
     """The clips of folder/SPLIT.csv, one around each labelled frame; folder/classes.json has their classes.
 
-    `taf_keras.clips.manifest` says what is in the two files. Every file is looked at now: its progress is shown, and
-    warnings are printed.
+    `taf_keras.clips.manifest` says what is in the two files. Every file is looked at now: its progress
+    is shown, and warnings are printed.
 
     Args:
         split: `train`, `val` or `test`.

@@ -19,7 +19,8 @@ def build_model(config: ModelConfig, num_classes: int) -> keras.Model:
     The layers whose outputs are its branches are those of `config.BRANCHES`. The logits have a stride of 4
     or 8; the last layer upsamples them to the image.
 
-    Raises: UserError for backbone weights that cannot be had, and a model of the user's own that cannot be used.
+    Raises: UserError for backbone weights that cannot be had, and a model of the user's own that cannot be
+        used.
     """
     if config.is_own:
         return build_own_model(config, num_classes)

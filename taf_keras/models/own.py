@@ -59,8 +59,8 @@ def _from_keras(config: ModelConfig):
         return keras.models.load_model(config.file, compile=False, safe_mode=True)
     except Exception as error:  # Keras has many for a file that it cannot read
         raise UserError(
-            f"--model={config.model}: Keras cannot load it in safe mode: {first_line(error)}; layers of your own need "
-            "the form FILE.py:FUNCTION"
+            f"--model={config.model}: Keras cannot load it in safe mode: {first_line(error)}; layers of "
+            "your own need the form FILE.py:FUNCTION"
         ) from None
 
 
@@ -69,7 +69,8 @@ def _check(network, num_classes: int, flag: str) -> None:
         raise UserError(f"{flag}: made a {type(network).__name__}, must be a functional keras.Model")
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise UserError(
-            f"{flag}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, must have one of each"
+            f"{flag}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, must have one "
+            "of each"
         )
     image, logits = network.inputs[0].shape, network.outputs[0].shape
     if len(image) != 4 or image[3] != 3:

@@ -31,8 +31,8 @@ def pairs(
 ) -> keras.utils.PyDataset:
     """Key frames with their partners, as `TAF` is trained with them (Section 2.2).
 
-    Partners are drawn uniformly from the frames of a clip within `temporal_context`; scale, crop and flip are one
-    draw for both frames of a pair. Every draw depends on seed, epoch and example alone.
+    Partners are drawn uniformly from the frames of a clip within `temporal_context`; scale, crop and flip are
+    one draw for both frames of a pair. Every draw depends on seed, epoch and example alone.
 
     Args:
         split: of `read_manifest`, or your own.
@@ -46,10 +46,11 @@ def pairs(
         first_epoch: what `initial_epoch` of `fit` is, so that a resumed training goes on with the draws.
         workers: threads that read; None is one for each usable core.
 
-    Returns: a data set whose length is an epoch, one pass over the key frames (the last batch is filled up from
-        the epoch's beginning). Batches are (x, y): x a dict of `image` and `partner` uint8 RGB (key_frames,
-        height, width, 3), `offset_frames` int32 (key_frames,), `valid` bool (key_frames, height, width); y the
-        train ids of the key frames, uint8 (key_frames, height, width), 255 for void and padding.
+    Returns: a data set whose length is an epoch, one pass over the key frames (the last batch is filled up
+        from the epoch's beginning). Batches are (x, y): x a dict of `image` and `partner` uint8 RGB
+        (key_frames, height, width, 3), `offset_frames` int32 (key_frames,), `valid` bool (key_frames, height,
+        width); y the train ids of the key frames, uint8 (key_frames, height, width), 255 for void and
+        padding.
     Raises: ArgumentError for an argument out of its range.
 
     Example:
@@ -84,8 +85,8 @@ def frames(
         image_size: (height, width) to which frames are resized, px; None keeps the files' size.
         workers: threads that read; None is one for each usable core.
 
-    Returns: batches (x, y): uint8 RGB (batch, height, width, 3), and train ids uint8 (batch, height, width), 255
-        for void.
+    Returns: batches (x, y): uint8 RGB (batch, height, width, 3), and train ids uint8 (batch, height, width),
+        255 for void.
 
     Example:
         >>> images, labels = frames(read_manifest("my_clips", "val"), batch_size=2)[0]

@@ -35,8 +35,8 @@ def export_model(
     The folder gets its name only when the export is complete.
 
     Args:
-        size: (height, width) of frames, px, that are served where the network's layers need to know one, as some
-            of Keras' do (UpSampling2D); a line says so. None is an error then.
+        size: (height, width) of frames, px, that are served where the network's layers need to know one, as
+            some of Keras' do (UpSampling2D); a line says so. None is an error then.
     """
 
     @tf.function
@@ -55,7 +55,8 @@ def export_model(
             raise
         frames = _traced(serve, (None, *size, 3))
         print(
-            f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to know it"
+            f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to "
+            "know it"
         )
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]

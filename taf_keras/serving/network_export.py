@@ -17,14 +17,15 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, and returns
     {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height, width)}.
-    `python -m taf_keras.serving.predict --model=FOLDER` reads it. (For other outputs, such as a depth, there is
-    Keras' own `network.export`.)
+    `python -m taf_keras.serving.predict --model=FOLDER` reads it. (For other outputs, such as a depth, there
+    is Keras' own `network.export`.)
 
     Args:
         network: RGB frames -> logits (batch, height, width, classes), such as `TAF(…).network`.
         folder: it is replaced when the export is complete.
         classes: their names, or a table with names and colours.
-    Raises: ArgumentError for a number of classes that the network does not have, or another backend than TensorFlow.
+    Raises: ArgumentError for a number of classes that the network does not have, or another backend than
+        TensorFlow.
 
     Example:
         >>> image = keras.Input((None, None, 3))
@@ -33,8 +34,8 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     """
     if keras.backend.backend() != "tensorflow":
         raise ArgumentError(
-            f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the network "
-            "by network.save(FILE.keras), and load it under KERAS_BACKEND=tensorflow"
+            f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the "
+            "network by network.save(FILE.keras), and load it under KERAS_BACKEND=tensorflow"
         )
     from taf_keras.serving.export import export_model
 

@@ -138,7 +138,8 @@ def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
 def _load_earlier(trainer: keras.Model, path: Path) -> bool:
     """Loads the network's weights by their layers' names, where its parts were models of their own.
 
-    So it was before version 0.2. Keras' own loader goes by the layers' order, and so does the optimizer's state.
+    So it was before version 0.2. Keras' own loader goes by the layers' order, and so does the optimizer's
+    state.
     Raises: UserError for a trainer that would go on with the optimizer.
     """
     with h5py.File(path) as file:
@@ -146,8 +147,8 @@ def _load_earlier(trainer: keras.Model, path: Path) -> bool:
             return False
         if getattr(trainer, "optimizer", None) is not None:
             raise UserError(
-                f"{path}: written by a version before 0.2, whose optimizer state has another order; finish this "
-                "run with that version, or train in another --model_dir: it can still be evaluated and studied"
+                f"{path}: written by a version before 0.2, whose optimizer state has another order; finish "
+                "this run with that version, or train in another --model_dir: it can still be evaluated"
             )
         saved = {}
 

@@ -1,7 +1,7 @@
-"""What any network's layers must do alike in all parts of a TAF batch, so that those differ by the swap alone.
+"""What layers must do alike in all parts of a TAF batch, so that those differ by the swap alone.
 
-A TAF batch is [key frames; partners], and behind the swap [both; both swapped]. Keras' batch norm would take its
-statistics from all of it, and dropout would draw another mask for each part.
+A TAF batch is [key frames; partners], and behind the swap [both; both swapped]. Keras' batch norm would take
+its statistics from all of it, and dropout would draw another mask for each part.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class _Builder:
         self.tensors = 1  # 0 is the model's input
 
     def add(self, model, given: list[int], prefix: str) -> list[int]:
-        """Adds the steps of a functional model whose inputs have the numbers `given`; returns its outputs'."""
+        """Adds the steps of a model whose inputs have the numbers `given`; returns its outputs'."""
         numbers = {id(tensor): number for tensor, number in zip(model.inputs, given, strict=True)}
         # In the order in which Keras itself runs them.
         for depth in sorted(model._nodes_by_depth, reverse=True):

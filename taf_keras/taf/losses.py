@@ -10,7 +10,6 @@ from keras import ops
 
 from taf_keras.clips.clip import VOID
 
-
 DISTANCES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRASTS = {
     "softmax": lambda outputs: ops.softmax(outputs, axis=-1),
@@ -20,9 +19,9 @@ CONTRASTS = {
 
 
 def masked_mean(values, mask=None):
-    """Mean of `values` (batch, …) where `mask`, of the same shape, is set, per example; 0 where it is nowhere.
+    """Mean of `values` (batch, …) where `mask`, of the same shape, is set; 0 where it is nowhere.
 
-    None is everywhere.
+    Returns: (batch,). Without a mask it is the mean over everything.
     """
     axes = tuple(range(1, len(values.shape)))
     if mask is None:

@@ -58,7 +58,7 @@ class Eq6:
         self.branches = term.branches if term.drawable else ()
 
     def __call__(self, batch, training=True):
-        """With `delta`, `slack` and `drawn` of both frames of each pair, key frames first, (2·key frames,)."""
+        """With `delta`, `slack` and `drawn` of the key frames, then of their partners."""
         outcome = self.term(
             batch["image"],
             batch["partner"],

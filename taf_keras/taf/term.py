@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
 
 class TAFTerm:
-    """Calls a network on pairs of frames, and finds by how much a swapped branch changes its outputs (Eq. 3–6).
+    """Calls a network on pairs of frames, and finds how far a swapped branch changes its outputs (Eq. 3–6).
 
     The passes share one call of the head Ω: they differ by the swap alone, so that δ is exactly 0 for n = 0.
 
@@ -147,7 +147,8 @@ class TAFTerm:
         if tuple(valid.shape[1:]) != tuple(outputs.shape[1:-1]):
             raise ArgumentError(
                 f"valid: is {tuple(valid.shape[1:])} for each example, and the network's output "
-                f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no `valid`"
+                f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no "
+                "`valid`"
             )
 
 

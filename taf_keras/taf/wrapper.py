@@ -24,9 +24,9 @@ class TAF(keras.Model):
     """A network that is trained with Temporally-Adaptive Features (Eq. 6), and is itself in all else.
 
     `compile`, `fit`, `evaluate`, `predict`, callbacks and strategies are Keras' own. The loss is that of
-    `compile` on the key frames, plus `weight`·R+. `evaluate` and `predict` are the network's. Training reports
-    `taf`, the mean R+, and for each branch `delta/NAME`, the mean δ, and `over_slack/NAME`, the share of frames
-    whose δ exceeds |Δ|·c.
+    `compile` on the key frames, plus `weight`·R+. `evaluate` and `predict` are the network's. Training
+    reports `taf`, the mean R+, and for each branch `delta/NAME`, the mean δ, and `over_slack/NAME`, the share
+    of frames whose δ exceeds |Δ|·c.
 
     Training batches are `(x, y)` or `(x, y, sample_weight)`. y belongs to the key frames, x is a dict:
         image: key frames, (pairs, …), as the network takes them.
@@ -38,9 +38,9 @@ class TAF(keras.Model):
 
     Args:
         network: a functional `keras.Model` of one input and one output. It is trained, and not changed.
-        change_rates: {layer: c_i}, slowest first: the layers whose outputs are the branches Φ_i, and the change
-            of δ per frame that is free (Eq. 4); 0 or more, inf leaves a branch free. A layer inside a nested
-            model is named `outer.inner`.
+        change_rates: {layer: c_i}, slowest first: the layers whose outputs are the branches Φ_i, and the
+            change of δ per frame that is free (Eq. 4); 0 or more, inf leaves a branch free. A layer inside a
+            nested model is named `outer.inner`.
         weight: λ, 0 or more. An attribute too, which a callback may set.
         contrast: what δ compares (Eq. 3, Section 5.5): `softmax` or `sigmoid` of the outputs, `identity` for
             probabilities and regression, or a function of the outputs.
@@ -217,5 +217,6 @@ def _check_inputs(inputs) -> None:
     if not isinstance(inputs, Mapping) or any(name not in inputs for name in needed):
         given = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
         raise ArgumentError(
-            f"x: training needs a dict of {', '.join(needed)} (taf_keras.pairs makes such batches), got {given}"
+            f"x: training needs a dict of {', '.join(needed)} (taf_keras.pairs makes such batches), got "
+            f"{given}"
         )

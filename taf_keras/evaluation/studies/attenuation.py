@@ -25,7 +25,7 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
             so that the branch still says what is in a frame, but not where. It changes nothing for a
             branch that is one vector already (`image_pool`).
         split_mean: the mean over the height, width and key frames of the split, one vector for all.
-        zeros: zeros. (FCN8s' branches are its score maps here, as in training: zeros leave out their bias too.)
+        zeros: zeros. FCN8s' branches are its score maps, as in training: zeros leave out their bias too.
 
     Returns: columns `branch`, `replacement`, `class`, `accuracy` (share of the class's pixels that are
         found, in [0, 1], NaN for a class that does not occur) and `iou`. Rows of class `mean` hold the

@@ -113,8 +113,8 @@ def _check_branch(study: str, branch: str | None, runs: Sequence[Run]) -> None:
     for run in runs:
         require(
             bool(run.config.branches) or not STUDIES[study].changes_branches,
-            f"--study={study}: {run.folder.path} names no branch of {run.config.model.model}: a run of a model of "
-            "your own has them in its --change_rates, a baseline too",
+            f"--study={study}: {run.folder.path} names no branch of {run.config.model.model}: a run of a "
+            "model of your own has them in its --change_rates, a baseline too",
         )
     if branch is None:
         return
