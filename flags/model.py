@@ -12,8 +12,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "model",
         ModelConfig.model,
         f"{', '.join(BRANCHES)} (Section 2.3); or a model of your own: FILE.py:FUNCTION, a function of the "
-        "number of classes that returns a functional keras.Model, RGB in [0, 255] to logits, or FILE.keras, such "
-        "a model saved by Keras. FILE.py is executed. Default: ours.",
+        "number of classes that returns a functional keras.Model, RGB in [0, 255] to logits, or FILE.keras, "
+        "such a model saved by Keras. FILE.py is executed. Default: ours.",
     )
     flag.text(
         "backbone",

@@ -45,6 +45,11 @@ class Frame:
         number: frame number in the source video; offsets are differences of these numbers.
         image: file, or uint8 RGB array (height, width, 3).
         label: file, or uint8 array (height, width) of raw label ids; None for an unlabelled frame.
+
+    Example:
+        >>> image, label = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128), np.uint8)
+        >>> Frame(120, image, label).number
+        120
     """
 
     number: int
@@ -69,6 +74,13 @@ class Clip:
         key_number: number of the key frame, one of `frames`.
         video: the video in which the frames are numbered; clips of one video may overlap. By default
             the clip's own name: a video of its own.
+
+    Example:
+        >>> images = np.zeros((3, 96, 128, 3), np.uint8)
+        >>> label = np.zeros((96, 128), np.uint8)
+        >>> frames = (Frame(119, images[0]), Frame(120, images[1], label), Frame(122, images[2]))
+        >>> Clip("harbour", frames, key_number=120).offsets(temporal_context=15)
+        (-1, 0, 2)
     """
 
     name: str
@@ -133,6 +145,11 @@ class ClassTable:
             error in the file. None means the files hold train ids, and 255 for void.
         raw_colours: the same for label files that are RGB pictures: (red, green, blue) -> train id
             or VOID. None where there are no such files.
+
+    Example:
+        >>> classes = ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+        >>> len(classes), int(classes.lookup[1]), int(classes.lookup[255]), int(classes.lookup[7])
+        (2, 1, 255, -1)
     """
 
     names: tuple[str, ...]
@@ -169,6 +186,14 @@ class Split:
         clips, classes: its clips and their class table.
         left_out: what could not be used.
         absent_classes: names of the classes of which its labels have no pixel, once those were looked at.
+
+    Example:
+        >>> classes = ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+        >>> image, label = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128), np.uint8)
+        >>> clip = Clip("harbour", (Frame(119, image), Frame(120, image, label)), key_number=120)
+        >>> batches = pairs(Split("train", (clip,), classes), key_frames=1)
+        >>> batches[0][0]["offset_frames"].shape
+        (1,)
     """
 
     name: str

@@ -29,6 +29,7 @@ def read_manifest(
 
     Example:
         >>> split = read_manifest("my_clips", "train")
+        checking train files ...
         >>> split.classes.names
         ('road', 'car')
         >>> split.clips[0].offsets(15)

@@ -25,7 +25,7 @@ def training_batches(
     `share` it has those of one replica, and the batches are those of one worker's replicas in turn.
     """
     share = share or Share()
-    examples = TrainingExamples(split, config)
+    examples = TrainingExamples.of(split, config)
     batch = config.key_frames_per_step
     if steps is None:
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))

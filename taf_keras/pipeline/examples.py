@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.decode import read_image, read_label
-from taf_keras.config import Config
+from taf_keras.config import Config, DataConfig, RuntimeConfig
 from taf_keras.errors import UserError
 from taf_keras.pipeline.augment import Geometry
 from taf_keras.pipeline.pairing import draw, draw_jitter, draw_stranger, locate
@@ -30,23 +33,56 @@ class TrainingExamples:
         key_branch, partner_branch: i1 and i2, int32.
         partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
     With `color_jitter` there is also jitter, float32 (3,), of `pairing.draw_jitter`.
+
+    Args:
+        data: how examples are drawn.
+        seed: of every draw.
+        key_frames: of a batch: an epoch is filled up to whole ones.
+        partners: whether there are partners.
+        branches: indices of the branches that may be drawn.
+        flow_tolerance_px: for `propagate`, see `PartnerLabelConfig`.
+        kept_mb: memory for decoded key frames, MB.
     """
 
-    def __init__(self, split: Split, config: Config):
-        self.clips = split.clips
-        self.config = config
-        self.classes = split.classes
+    def __init__(
+        self,
+        split: Split,
+        data: DataConfig,
+        seed: int,
+        key_frames: int,
+        *,
+        partners: bool = True,
+        branches: Sequence[int] = (),
+        flow_tolerance_px: float | None = None,
+        kept_mb: float = RuntimeConfig.kept_mb,
+    ):
+        if data.partner == "other_clip" and len(split.clips) < 2:
+            raise UserError("--partner=other_clip: needs two clips or more")
+        self.clips, self.classes, self.data, self.seed = split.clips, split.classes, data, seed
+        self.partners, self.branches, self.flow_tolerance_px = partners, branches, flow_tolerance_px
+        self.per_epoch = math.ceil(len(self.clips) / key_frames) * key_frames
         # Key frames and their label maps come again in every epoch, and decoding them is half of the work.
         # So those that fit stay decoded.
         self.kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.kept_bytes = 1e6 * config.runtime.kept_mb
-        if config.data.partner == "other_clip" and len(self.clips) < 2:
-            raise UserError("--partner=other_clip: needs two clips or more")
-        batch = config.key_frames_per_step
-        self.per_epoch = config.steps_per_epoch(len(self.clips)) * batch
+        self.kept_bytes = 1e6 * kept_mb
+
+    @classmethod
+    def of(cls, split: Split, config: Config) -> TrainingExamples:
+        """Those of a run."""
+        propagates = config.taf.method == "propagate"
+        return cls(
+            split,
+            config.data,
+            config.training.seed,
+            config.key_frames_per_step,
+            partners=config.uses_partners,
+            branches=config.swap_branches,
+            flow_tolerance_px=config.partner_labels.flow_tolerance_px if propagates else None,
+            kept_mb=config.runtime.kept_mb,
+        )
 
     def __call__(self, position: int) -> dict[str, np.ndarray]:
-        data, seed = self.config.data, self.config.training.seed
+        data, seed = self.data, self.seed
         epoch, example, repeat = locate(position, seed, len(self.clips), self.per_epoch)
         clip = self.clips[example]
         drawn = draw(
@@ -56,7 +92,7 @@ class TrainingExamples:
             repeat,
             clip,
             data.temporal_context,
-            self.config.swap_branches,
+            self.branches,
             (data.min_scale, data.max_scale),
             data.flip,
         )
@@ -69,16 +105,15 @@ class TrainingExamples:
         }
         if data.color_jitter:
             arrays["jitter"] = draw_jitter(seed, epoch, example, repeat)
-        if self.config.uses_partners:
+        if self.partners:
             partner = image
             if data.partner == "other_clip":
                 other, n = draw_stranger(seed, epoch, example, repeat, self.clips, data.temporal_context)
                 partner = self._partner(self.clips[other], n, image)
             elif data.partner == "neighbour" and drawn.offset_frames != 0:
                 partner = self._partner(clip, drawn.offset_frames, image)
-            if self.config.taf.method == "propagate":
-                tolerance_px = self.config.partner_labels.flow_tolerance_px
-                carried = propagate_label(image, partner, label, tolerance_px)
+            if self.flow_tolerance_px is not None:
+                carried = propagate_label(image, partner, label, self.flow_tolerance_px)
                 arrays["partner_label"] = geometry.label(carried)
             arrays |= {
                 "partner": geometry.image(partner),
@@ -92,7 +127,7 @@ class TrainingExamples:
         """Image and label map, decoded now or kept from an earlier epoch."""
         if example in self.kept:
             return self.kept[example]
-        frame, size = self.clips[example].key_frame, self.config.data.image_size
+        frame, size = self.clips[example].key_frame, self.data.image_size
         image, label = read_image(frame.image, size), read_label(frame.label, self.classes, size)
         if (len(self.kept) + 1) * (image.nbytes + label.nbytes) <= self.kept_bytes:  # all have one size
             self.kept[example] = image, label
@@ -100,7 +135,7 @@ class TrainingExamples:
 
     def _partner(self, clip: Clip, offset_frames: int, image: np.ndarray) -> np.ndarray:
         source = clip.at(offset_frames).image
-        partner = read_image(source, self.config.data.image_size)
+        partner = read_image(source, self.data.image_size)
         if partner.shape != image.shape:
             array = isinstance(source, np.ndarray)
             name = f"clip {clip.name}, offset {offset_frames}" if array else source

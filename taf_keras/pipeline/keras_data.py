@@ -9,7 +9,7 @@ import numpy as np
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image, read_label
-from taf_keras.config import Config, DataConfig, TrainingConfig, usable_cores
+from taf_keras.config import DataConfig, usable_cores
 from taf_keras.errors import ArgumentError, UserError
 from taf_keras.pipeline.examples import TrainingExamples
 
@@ -55,6 +55,7 @@ def pairs(
 
     Example:
         >>> batches = pairs(read_manifest("my_clips", "train"), key_frames=2, crop_size=(64, 64))
+        checking train files ...
         >>> x, y = batches[0]
         >>> x["partner"].shape, y.shape
         ((2, 64, 64, 3), (2, 64, 64))
@@ -68,10 +69,11 @@ def pairs(
             max_scale=max_scale,
             flip=flip,
         )
-        config = Config(data, training=TrainingConfig(batch_size=2 * key_frames, seed=seed))
     except UserError as error:
         raise ArgumentError(str(error).replace("--", "")) from None  # no flags here
-    return _Pairs(split, config, first_epoch, workers)
+    if key_frames < 1:
+        raise ArgumentError(f"key_frames={key_frames}: must be 1 or more")
+    return _Pairs(TrainingExamples(split, data, seed, key_frames), key_frames, first_epoch, workers)
 
 
 def frames(
@@ -90,6 +92,7 @@ def frames(
 
     Example:
         >>> images, labels = frames(read_manifest("my_clips", "val"), batch_size=2)[0]
+        checking val files ...
         >>> images.shape[:3] == labels.shape
         True
     """
@@ -99,11 +102,9 @@ def frames(
 
 
 class _Pairs(keras.utils.PyDataset):
-    def __init__(self, split, config, first_epoch, workers):
+    def __init__(self, examples, size, first_epoch, workers):
         super().__init__(workers=usable_cores() if workers is None else workers)
-        self._examples = TrainingExamples(split, config)
-        self._size = config.key_frames_per_step
-        self._epoch = first_epoch
+        self._examples, self._size, self._epoch = examples, size, first_epoch
 
     def __len__(self):
         return self._examples.per_epoch // self._size

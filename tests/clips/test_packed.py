@@ -19,7 +19,8 @@ from taf_keras.clips import decode, load, pack, packed
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.config import Config, DataConfig, TrainingConfig
 from taf_keras.errors import BadFileError, UserError
-from taf_keras.pipeline.batches import TrainingExamples, evaluation_batches, training_batches
+from taf_keras.pipeline.batches import evaluation_batches, training_batches
+from taf_keras.pipeline.examples import TrainingExamples
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = 4
@@ -142,7 +143,7 @@ def test_only_what_is_drawn_is_read(shards, monkeypatch):
     with_partner = 0
     for position in range(20):
         read.clear()
-        example = TrainingExamples(split, Config(data))(position)
+        example = TrainingExamples.of(split, Config(data))(position)
         (clip,) = (c for c in split.clips if c.key_frame.image.name == read[0])
         partner = clip.at(int(example["offset_frames"])).image.name
         files = {read[0], clip.key_frame.label.name, partner}

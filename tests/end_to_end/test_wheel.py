@@ -62,8 +62,7 @@ def installed():
         (wheel,) = folder.glob("*.whl")
         subprocess.run([*pip, "install", "--no-deps", str(wheel)], check=True)
         place.own = {path.name for path in place.site_packages.iterdir()} - before
-        # Without compiling: most of what it needs is never imported here.
-        subprocess.run([*pip, "install", "--no-compile", str(wheel)], check=True)
+        subprocess.run([*pip, "install", str(wheel)], check=True)
         yield place
 
 

@@ -8,6 +8,7 @@ from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
 from taf_keras.models.build import build_model
 from taf_keras.models.keras_cv_backbones import ARCHITECTURES, build_keras_cv_backbone
+from taf_keras.taf.cut import Cut
 
 keras_cv = pytest.importorskip("keras_cv")
 
@@ -78,8 +79,10 @@ def test_both_models_build(model):
     network = build_model(settings("resnet18_v2", model=model, head_channels=8), 5)
     images = np.random.default_rng(0).uniform(0, 255, (1, 45, 64, 3)).astype(np.float32)
     assert network(images).shape == (1, 45, 64, 5)
-    branches = network.get_layer("encoder")(images)
-    assert set(BRANCHES[model]) <= set(branches)
+    cut = Cut(network, BRANCHES[model])
+    features = cut.features(images)
+    assert set(BRANCHES[model]) <= set(features)
+    np.testing.assert_array_equal(cut.head(features), network(images))
 
 
 def test_unknown_name():

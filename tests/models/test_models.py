@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from taf_examples import halves
 
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
@@ -91,7 +92,8 @@ MODELS = [
 def test_branches_have_their_names_and_strides(model, backbone, output_stride, size):
     """A stride rounds up: the last cell may lie partly outside the image."""
     built = network(model, backbone, output_stride)
-    features = outputs(built.get_layer("encoder"), random_image(*size))
+    names, encoder, _ = halves(built)
+    features = dict(zip(names, encoder(random_image(*size), training=False), strict=True))
     strides = {"stride32": 32, "stride16": 16, "stride8": 8, "low_level": 4}
     strides |= dict.fromkeys(("atrous18", "atrous12", "atrous6", "conv1x1"), output_stride)
     skips = {"low_level"} if model == "deeplabv3plus" else set()
@@ -99,11 +101,14 @@ def test_branches_have_their_names_and_strides(model, backbone, output_stride, s
     for name, x in features.items():
         expected = tuple(-(-side // strides[name]) for side in size) if name in strides else (1, 1)
         assert x.shape[1:3] == expected, name
-    terms = built.get_layer("projection")(features)
-    assert set(terms) == set(features)
-    assert all(terms[name].shape[1:3] == x.shape[1:3] for name, x in features.items())
-    if skips:
-        np.testing.assert_array_equal(terms["low_level"], features["low_level"])
+    # What is swapped for them: an affine map of each.
+    layers = {name: built.get_layer(layer) for name, layer in BRANCHES[model].items()}
+    swapped = keras.Model(built.input, {name: layer.output for name, layer in layers.items()})
+    for name, x in outputs(swapped, random_image(*size)).items():
+        np.testing.assert_array_equal(x, layers[name](features[name]), err_msg=name)
+        assert x.shape[1:3] == features[name].shape[1:3]
+        assert layers[name].activation is keras.activations.linear
+        assert layers[name].kernel_size == (1, 1)
 
 
 @pytest.mark.parametrize(("model", "backbone", "output_stride"), MODELS)
@@ -118,13 +123,13 @@ def test_any_size_from_one_pixel_up(model, backbone, output_stride):
 
 @pytest.mark.parametrize("model", list(BRANCHES))
 def test_the_model_is_its_parts(model):
-    """Projection and head behind the encoder, then upsampled: no layer besides."""
+    """Head behind the features, then upsampled: no layer besides."""
     built, image = network(model), random_image(40, 56)
-    encoder, projection, head = map(built.get_layer, ("encoder", "projection", "head"))
-    logits = head(projection(encoder(image, training=False), training=False), training=False)
+    _, encoder, head = halves(built)
+    logits = head(encoder(image, training=False), training=False)
     np.testing.assert_array_equal(ResizeLike()([logits, image]), built(image, training=False))
-    parts = [variable.path for part in (encoder, projection, head) for variable in part.variables]
-    assert [variable.path for variable in built.variables] == parts
+    parts = [variable.path for part in (encoder, head) for variable in part.variables]
+    assert sorted(variable.path for variable in built.variables) == sorted(parts)
 
 
 def test_the_projections_are_one_convolution_of_the_concatenated_branches():
@@ -135,14 +140,12 @@ def test_the_projections_are_one_convolution_of_the_concatenated_branches():
         for name in BRANCHES["deeplabv3plus"]
     }
     wide = np.concatenate([np.broadcast_to(x, (2, 3, 4, 8)) for x in features.values()], axis=-1)
-    projection = built.get_layer("projection")
-    kernels = [projection.get_layer(f"{name}_projection").kernel.numpy()[0, 0] for name in features]
+    layers = [built.get_layer(layer) for layer in BRANCHES["deeplabv3plus"].values()]
+    kernels = [layer.kernel.numpy()[0, 0] for layer in layers]
     expected = wide.astype(np.float64) @ np.concatenate(kernels).astype(np.float64)
 
-    low_level = np.zeros((2, 12, 16, built.get_layer("encoder").output["low_level"].shape[-1]), np.float32)
-    head = built.get_layer("head")
-    total = keras.Model(head.input, head.get_layer("projection_sum").output)
-    assert_close(total(projection(features | {"low_level": low_level})).numpy(), expected)
+    total = keras.Model([layer.input for layer in layers], built.get_layer("projection_sum").output)
+    assert_close(total(list(features.values())).numpy(), expected)
 
 
 @pytest.mark.parametrize("model", list(BRANCHES))
@@ -153,8 +156,10 @@ def test_logits_are_float32_in_half_precision(model):
         built = build_model(tiny(model), CLASSES)
     finally:
         keras.config.set_dtype_policy(policy)
-    assert {x.dtype for x in built.get_layer("encoder").output.values()} == {"float16"}
-    assert built.get_layer("head").output.dtype == "float32"
+    _, encoder, head = halves(built)
+    swapped = [built.get_layer(layer).output for layer in BRANCHES[model].values()]
+    assert {x.dtype for x in encoder.output + swapped} == {"float16"}
+    assert head.output.dtype == "float32"
     assert built.output.dtype == "float32"
     assert built(random_image(32, 32), training=False).dtype == "float32"
 
@@ -165,7 +170,9 @@ def test_a_saved_model_is_the_same_model(model, tmp_path):
     built.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(image, training=False), built(image, training=False))
-    assert set(again.get_layer("encoder").output) == set(built.get_layer("encoder").output)
+    (names, encoder, _), (_, original, _) = halves(again), halves(built)
+    for name, x, expected in zip(names, encoder(image), original(image), strict=True):
+        np.testing.assert_array_equal(x, expected, err_msg=name)
 
 
 def test_a_resize_keeps_pixel_centres():
@@ -191,8 +198,8 @@ def test_colours_arrive_as_the_imagenet_weights_expect_them():
     colours = np.float32([(0, 127.5, 255), (255, 116.779, 0), PADDING_RGB]).reshape(1, 1, 3, 3)
     seen = {}
     for backbone in ("mobilenetv2", "resnet50"):
-        encoder = network("deeplabv3plus", backbone, 16).get_layer("encoder")
-        preprocess = keras.Model(encoder.input, encoder.get_layer("preprocess").output)
+        built = network("deeplabv3plus", backbone, 16)
+        preprocess = keras.Model(built.input, built.get_layer("preprocess").output)
         seen[backbone] = preprocess(colours).numpy()[0, 0]
     np.testing.assert_allclose(seen["mobilenetv2"][0], [-1, 0, 1], atol=1e-6)
     # Caffe's: BGR, less the mean of each.

@@ -13,8 +13,9 @@ from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.errors import UserError
-from taf_keras.pipeline import batches
-from taf_keras.pipeline.batches import TrainingExamples, evaluation_batches, training_batches
+from taf_keras.pipeline import examples as module
+from taf_keras.pipeline.batches import evaluation_batches, training_batches
+from taf_keras.pipeline.examples import TrainingExamples
 from taf_keras.pipeline.share import Share
 
 HEIGHT, WIDTH = 16, 24
@@ -141,7 +142,7 @@ def test_the_number_of_reader_threads_changes_nothing(monkeypatch):
         time.sleep(0.02 * (source[0, 0, 0] % 3 == 0))
         return read_image(source, size)
 
-    monkeypatch.setattr(batches, "read_image", slow_read)
+    monkeypatch.setattr(module, "read_image", slow_read)
     split = tiny_split(5)
     one, three = (
         read(training_batches(split, tiny_config(reader_threads=threads, **RANDOM))) for threads in (1, 3)
@@ -161,9 +162,9 @@ def test_key_frames_that_fit_are_decoded_once(fit, monkeypatch):
     split, config = tiny_split(5), tiny_config("taf", batch_size=10, epochs=3, **RANDOM)
     expected = read(training_batches(split, keeping(config, 0)))
     frames, labels = [], []
-    monkeypatch.setattr(batches, "read_image", lambda s, size: frames.append(s) or read_image(s, size))
-    monkeypatch.setattr(batches, "read_label", lambda s, *rest: labels.append(s) or read_label(s, *rest))
-    examples = TrainingExamples(split, keeping(config, fit * HEIGHT * WIDTH * 4 + 1))
+    monkeypatch.setattr(module, "read_image", lambda s, size: frames.append(s) or read_image(s, size))
+    monkeypatch.setattr(module, "read_label", lambda s, *rest: labels.append(s) or read_label(s, *rest))
+    examples = TrainingExamples.of(split, keeping(config, fit * HEIGHT * WIDTH * 4 + 1))
     found = [examples(position) for position in range(15)]
     for i, example in enumerate(found):
         for name, x in example.items():
@@ -192,8 +193,8 @@ def test_the_seed_is_in_every_draw():
 def test_baseline_and_taf_see_the_same_crops():
     """6 clips fill whole batches of both, so that their positions are the same."""
     split = tiny_split(6)
-    taf = TrainingExamples(split, tiny_config("taf", batch_size=6, **RANDOM))
-    baseline = TrainingExamples(split, tiny_config("baseline", batch_size=6, **RANDOM))
+    taf = TrainingExamples.of(split, tiny_config("taf", batch_size=6, **RANDOM))
+    baseline = TrainingExamples.of(split, tiny_config("baseline", batch_size=6, **RANDOM))
     for position in range(24):
         pair, single = taf(position), baseline(position)
         for name in ("image", "label", "valid"):
@@ -203,7 +204,7 @@ def test_baseline_and_taf_see_the_same_crops():
 def test_frames_are_resized_before_the_crop():
     config = tiny_config(image_size=(32, 48), crop_size=(16, 16), flip=False)
     for position in range(8):
-        example = TrainingExamples(tiny_split(4), config)(position)
+        example = TrainingExamples.of(tiny_split(4), config)(position)
         assert example["image"].shape == (16, 16, 3)
         columns = example["image"][0, :, 2].astype(int)
         assert columns[-1] - columns[0] in (7, 8)  # 16 px of twice the width are 8 columns of the file
@@ -371,7 +372,7 @@ def test_a_partner_of_another_size_is_refused():
     """One geometry for both frames needs one size; --image_size gives them one."""
     image, larger = frame(0, 0).image, np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
     clip = Clip("c", (Frame(0, image, image[..., 0]), Frame(1, larger)), 0)
-    examples = TrainingExamples(Split("train", (clip,), CLASSES), tiny_config())
+    examples = TrainingExamples.of(Split("train", (clip,), CLASSES), tiny_config())
     with pytest.raises(UserError, match=f"{2 * HEIGHT}x{2 * WIDTH}"):
         _ = [examples(position) for position in range(20)]
 

@@ -54,9 +54,8 @@ def linear_network() -> BranchedNetwork:
     features = {}
     for channel, name in enumerate(("used", "unused")):
         kernel = keras.initializers.Constant(np.eye(3)[:, channel].reshape(1, 1, 3, 1))
-        features[name] = layers.Conv2D(1, 1, use_bias=False, kernel_initializer=kernel)(image)
-    encoder = keras.Model(image, features, name="encoder")
-    inputs = {name: keras.Input((None, None, 1), name=name) for name in features}
+        layer = layers.Conv2D(1, 1, use_bias=False, kernel_initializer=kernel, name=f"{name}_feature")
+        features[name] = layer(image)
     ids = np.arange(len(CLASSES))
     used = layers.Conv2D(
         len(CLASSES),
@@ -65,10 +64,6 @@ def linear_network() -> BranchedNetwork:
         bias_initializer=keras.initializers.Constant(-1.0 * ids**2),
     )
     unused = layers.Conv2D(len(CLASSES), 1, kernel_initializer="zeros")
-    outputs = {"used": used(inputs["used"]), "unused": unused(inputs["unused"])}
-    projection = keras.Model(inputs, outputs, name="projection")
-    terms = {name: keras.Input((None, None, len(CLASSES)), name=name) for name in features}
-    head = keras.Model(terms, layers.Add()(list(terms.values())), name="head")
-    image = keras.Input((None, None, 3))
-    logits = ResizeLike(name="full_size_logits")([head(projection(encoder(image))), image])
-    return BranchedNetwork(keras.Model(image, logits), ("used", "unused"))
+    logits = layers.Add()([used(features["used"]), unused(features["unused"])])
+    logits = ResizeLike(name="full_size_logits")([logits, image])
+    return BranchedNetwork(keras.Model(image, logits), {name: f"{name}_feature" for name in features})

@@ -18,10 +18,10 @@ def test_interval_0_is_the_plain_evaluation_and_farther_ones_are_not(tmp_path):
     # and its logits are centred, they call it many things.
     images = footage.images([clip.key_frame for clip in footage.split.clips]).astype(np.float32)
     logits = network(images, training=True).numpy()
-    network.get_layer("head").get_layer("logits").bias.assign_sub(logits.mean(axis=(0, 1, 2)))
+    network.get_layer("logits").bias.assign_sub(logits.mean(axis=(0, 1, 2)))
     metrics, _ = evaluate_split(network_predictor(network), footage.split, config.data.image_size)
-    table = measure(BranchedNetwork(network, config.model.branches), footage)
-    assert list(table.branch.drop_duplicates()) == list(config.model.branches)
+    table = measure(BranchedNetwork(network, config.branch_layers), footage)
+    assert list(table.branch.drop_duplicates()) == list(config.branches)
     at_once = table[table.interval_frames == 0]
     assert (at_once.miou == metrics["miou"]).all()
     assert (at_once.pixel_accuracy == metrics["pixel_accuracy"]).all()
