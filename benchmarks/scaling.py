@@ -28,7 +28,7 @@ from taf_keras.clips.clip import Clip, Frame, Split
 from taf_keras.clips.load import load_split
 from taf_keras.clips.pack import pack
 from taf_keras.clips.synthetic import CLASSES as TABLE
-from taf_keras.config import DataConfig, ModelConfig
+from taf_keras.config import Config, DataConfig, ModelConfig
 from taf_keras.pipeline.batches import training_batches
 
 SIZE = (96, 128)
@@ -46,9 +46,9 @@ def split_of(clips: int, context: int) -> Split:
     return Split("train", tuple(Clip(f"{i:06d}", frames, context) for i in range(clips)), TABLE)
 
 
-def fed_steps(trainer, split: Split, context: int, clock) -> Callable[[], float]:
+def fed_steps(config: Config, trainer, split: Split, context: int, clock) -> Callable[[], float]:
     """A function that returns the seconds of a step; it begins with the first batch whenever it is called."""
-    config = replace(trainer.config, data=replace(trainer.config.data, temporal_context=context))
+    config = replace(config, data=replace(config.data, temporal_context=context))
     batches = training_batches(split, config)
 
     def turn() -> float:
@@ -64,15 +64,15 @@ def rows(options: Options) -> list[Row]:
         (BRANCHES, CONTEXTS, CLIPS) if not options.smoke else ((1, 5), (1, 5), (50, 100))
     )
     model = ts.SMALL if options.smoke else ModelConfig()
-    trainers = {}
+    runs = {}
     for m in branches:
-        rates = (1e-3,) * m + (math.inf,) * (5 - m)
-        trainers[m] = ts.build_trainer(ts.settings(model, "taf", 16, rates), classes=len(TABLE))
-    few, last, clock = split_of(32, 15), trainers[branches[-1]], options.clock
+        config = ts.settings(model, "taf", 16, (1e-3,) * m + (math.inf,) * (5 - m))
+        runs[m] = config, ts.build_trainer(config, classes=len(TABLE))
+    few, last, clock = split_of(32, 15), runs[branches[-1]], options.clock
     curves = {
-        "branches": {m: fed_steps(trainers[m], few, 15, clock) for m in branches},
-        "n_h": {n: fed_steps(last, split_of(32, n), n, clock) for n in contexts},
-        "clips": {count: fed_steps(last, split_of(count, 15), 15, clock) for count in clips},
+        "branches": {m: fed_steps(*runs[m], few, 15, clock) for m in branches},
+        "n_h": {n: fed_steps(*last, split_of(32, n), n, clock) for n in contexts},
+        "clips": {count: fed_steps(*last, split_of(count, 15), 15, clock) for count in clips},
     }
     for turns in curves.values():
         for turn in turns.values():

@@ -1,6 +1,6 @@
 """What evaluation and the exported model cost beside the network's own forward pass.
 
-forward         encoder, projection and head as one compiled function: logits at stride 4, nothing else
+forward         the network without its last layer, compiled: logits at stride 4, nothing else
 evaluation      `evaluate_split` on frames in memory: resize to full size, argmax, confusion matrix per frame
 validation      `fit`'s compiled test function: the same, with the confusion matrix as a Keras metric
 compiled        the Keras model as a compiled function of one frame that returns what the export returns
@@ -16,6 +16,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -48,17 +49,16 @@ def size_and_model(options: Options):
 
 def evaluation(options: Options) -> list[Row]:
     size, model = size_and_model(options)
-    trainer = build_trainer(settings(model, "baseline", BATCH))
-    batch = random_batch(trainer.config, size)
+    config = settings(model, "baseline", BATCH)
+    trainer, batch = build_trainer(config), random_batch(config, size)
     pairs = zip(batch["image"], batch["label"], strict=True)
     clips = tuple(Clip(f"clip{i}", (Frame(0, *pair),), 0) for i, pair in enumerate([*pairs] * BATCHES))
     split, predict = Split("val", clips, TABLE), network_predictor(trainer.network)
-    encoder, projection, head = map(trainer.network.get_layer, ("encoder", "projection", "head"))
+    to_logits = keras.Model(trainer.network.input, trainer.network.get_layer("logits").output)
 
     @tf.function
     def forward(images):
-        features = encoder(tf.cast(images, tf.float32), training=False)
-        return head(projection(features, training=False), training=False)
+        return to_logits(tf.cast(images, tf.float32), training=False)
 
     trainer.make_test_function()
     iterator, images = iter(in_memory(batch)), tf.constant(batch["image"])
@@ -86,8 +86,9 @@ def exported(options: Options) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         networks = {}
         for method in ("baseline", "taf"):
-            trainer = build_trainer(settings(model, method, images=4))
-            compiled_step(trainer, in_memory(random_batch(trainer.config, (64, 64))))()
+            config = settings(model, method, images=4)
+            trainer = build_trainer(config)
+            compiled_step(trainer, in_memory(random_batch(config, (64, 64))))()
             networks[method] = trainer.network
             export_model(trainer.network, TABLE, Path(folder, method))
         return [timing(networks["taf"], Path(folder, "taf"), size, options), *sameness(Path(folder))]

@@ -2,8 +2,8 @@
 
 plain       the baseline's step, every image with a label
 TAF         half of the images are unlabelled partners
-naive TAF   Eq. 6 as one would write it down: the branches are swapped where the encoder ends, and all of Ω
-            runs twice, on the frames and on the swapped ones
+naive TAF   Eq. 6 as one would write it down: the branches are swapped where Φ ends, before Ω's projections,
+            and all of Ω runs twice, on the frames and on the swapped ones
 
 All steps are `fit`'s own compiled function, with the optimizer and the metrics of `train.py`, on a batch in
 memory.
@@ -22,10 +22,11 @@ from benchmarks.timing import Options, Row, Target, medians, ratios, seconds, ta
 from taf_keras.config import Config, DataConfig, ModelConfig, TAFConfig, TrainingConfig
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.build import build_model
-from taf_keras.models.layers import resize
 from taf_keras.taf import losses
+from taf_keras.taf.cut import Cut
 from taf_keras.taf.swap import swap_branches
 from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.objective import build_objective
 from taf_keras.training.optimizer import build_optimizer
 
 CLASSES = 11  # CamVid's
@@ -36,25 +37,30 @@ FCN8S = ModelConfig("fcn8s", "resnet50")
 SMALL = ModelConfig(backbone_width=0.35, head_channels=8)
 
 
-class NaiveTrainer(TAFTrainer):
-    """The reference of naive TAF."""
+class NaiveEq6:
+    """The reference of naive TAF: an objective of DeepLabV3+."""
 
-    def objective(self, batch, training=True):
-        encoder, projection, head = map(self.network.get_layer, ("encoder", "projection", "head"))
-        frames = ops.cast(ops.concatenate([batch["image"], batch["partner"]], axis=0), "float32")
+    terms = ("cross_entropy", "taf")
+
+    def __init__(self, config: Config, network):
+        self.network, self.weight, self.change_rates = network, config.taf.weight, config.change_rates
+        self.cut = Cut(network, {branch: f"{branch}_relu" for branch in config.branches})
+        self.branches = self.cut.branches
+
+    def __call__(self, batch, training=True):
+        frames = ops.concatenate([batch["image"], batch["partner"]], axis=0)
         drawn = ops.concatenate([batch["key_branch"], batch["partner_branch"]], axis=0)
-        features = encoder(frames, training=training)
-        original, swapped = (
-            resize(head(projection(f, training=training), training=training), frames.shape[1:3])
-            for f in (features, swap_branches(features, self.branches, drawn))
-        )
+        features = self.cut.features(frames, training)
+        swapped = swap_branches(features, self.branches, drawn)
+        original, swapped = (self.cut.head(f, training) for f in (features, swapped))
         delta = losses.difference(original, swapped, ops.concatenate([batch["valid"]] * 2, axis=0))
         change = ops.cast(ops.abs(ops.concatenate([batch["offset_frames"]] * 2, axis=0)), "float32")
-        limit = losses.slack(self.config.change_rates, drawn, change)
+        limit = losses.slack(self.change_rates, drawn, change)
         key, partner = ops.split(losses.hinge(delta, limit), 2, axis=0)
         cross_entropy = losses.cross_entropy(original[: ops.shape(batch["image"])[0]], batch["label"])
-        terms = {"delta": delta, "slack": limit, "drawn": drawn}
-        return {"cross_entropy": cross_entropy, "taf": key + partner} | terms
+        taf = key + partner
+        values = {"delta": delta, "slack": limit, "drawn": drawn, "taf": taf}
+        return values | {"cross_entropy": cross_entropy, "loss": cross_entropy + self.weight * taf}
 
 
 def settings(model: ModelConfig, method: str, images: int = 8, change_rates=None) -> Config:
@@ -87,10 +93,14 @@ def random_batch(config: Config, size: tuple[int, int]) -> dict[str, np.ndarray]
     }
 
 
-def build_trainer(config: Config, trainer_class=TAFTrainer, classes: int = CLASSES) -> TAFTrainer:
-    """Compiled as `train.py` does it."""
+def build_trainer(config: Config, objective=build_objective, classes: int = CLASSES) -> TAFTrainer:
+    """Compiled as `train.py` does it, with what `objective` makes of the config and the network."""
     network = build_model(config.model, classes)
-    trainer = trainer_class(network, config, ConfusionMatrix([str(i) for i in range(classes)]))
+    trainer = TAFTrainer(
+        objective(config, network),
+        ConfusionMatrix([str(i) for i in range(classes)]),
+        gradient_accumulation_steps=config.training.gradient_accumulation_steps,
+    )
     trainer.compile(optimizer=build_optimizer(config.training, 100_000), jit_compile=False)
     trainer.optimizer.build(network.trainable_variables)
     return trainer
@@ -122,13 +132,13 @@ def warmed_up(step: Callable[[], object]) -> Callable[[], object]:
 
 def compare(title: str, model: ModelConfig, most: float, options: Options, naive: bool = False) -> list[Row]:
     images, size = (8, (256, 256)) if not options.smoke else (4, (64, 64))
-    classes = {"plain": ("baseline", TAFTrainer), "TAF": ("taf", TAFTrainer)}
+    steps = {"plain": ("baseline", build_objective), "TAF": ("taf", build_objective)}
     if naive:
-        classes["naive TAF"] = ("taf", NaiveTrainer)
+        steps["naive TAF"] = ("taf", NaiveEq6)
     variants = {}
-    for name, (method, trainer_class) in classes.items():
+    for name, (method, objective) in steps.items():
         config = settings(model, method, images)
-        step = compiled_step(build_trainer(config, trainer_class), in_memory(random_batch(config, size)))
+        step = compiled_step(build_trainer(config, objective), in_memory(random_batch(config, size)))
         variants[name] = seconds(warmed_up(step), options.clock)
     results = take_turns(title, variants, options.rounds)
     against = f"plain step, {images} images of {size[0]}x{size[1]}"

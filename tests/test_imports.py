@@ -27,12 +27,15 @@ ALLOWED = {
     "training": _BASE | {"clips", "pipeline", "models", "taf", "storage", "evaluation", "serving"},
 }
 VOID = "taf_keras.clips.clip"  # the id of pixels that do not count, which losses must know
-# Files that know tensors and names alone.
-KERAS_ALONE = ["taf_keras/models", "taf_keras/taf/swap.py", "taf_keras/taf/losses.py"]
-KERAS_ALONE += ["taf_keras/evaluation/confusion.py"]
+# Files that run on any backend of Keras, but for those that are TensorFlow's.
+KERAS_ALONE = ["taf_keras/models", "taf_keras/taf", "taf_keras/evaluation/confusion.py"]
+TENSORFLOWS_OWN = {
+    "taf_keras/models/tensorflow_batch_norm.py",  # a gradient of its own
+    "taf_keras/taf/trainer.py",  # the step of train.py
+}
+# What asks for the backend first, and then imports it inside a function.
 TENSORFLOW_ALLOWED = {
     "taf_keras/models/layers.py",  # keras.ops cannot resize to a dynamic size
-    "taf_keras/models/batch_norm.py",  # a gradient of its own
     "taf_keras/models/replicas.py",
 }
 
@@ -60,6 +63,10 @@ def imports(file: Path) -> set[str]:
 
 def name(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
+
+
+def module_of(file: Path) -> str:
+    return name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def within(module: str, *packages: str) -> bool:
@@ -112,13 +119,30 @@ def test_only_scripts_and_flags_know_absl():
     refuse(wrong)
 
 
-def test_models_and_losses_use_keras_alone():
+def test_models_and_objectives_use_keras_alone():
     wrong = []
     for file in python_files(*KERAS_ALONE):
         for module in sorted(imports(file)):
-            if within(module, "tensorflow") and name(file) not in TENSORFLOW_ALLOWED:
+            if within(module, "tensorflow") and name(file) not in TENSORFLOW_ALLOWED | TENSORFLOWS_OWN:
                 wrong.append(f"{name(file)} imports {module}")
     refuse(wrong)
+
+
+def test_what_uses_keras_alone_is_imported_where_there_is_no_tensorflow():
+    """Keras itself needs a backend, and comes first."""
+    files = [file for file in python_files(*KERAS_ALONE) if name(file) not in TENSORFLOWS_OWN]
+    assert len(files) > 20
+    code = (
+        "import sys, importlib, keras\nfor m in [m for m in sys.modules if m.partition('.')[0] == "
+        "'tensorflow']: sys.modules[m] = None\n"
+        f"for m in {list(map(module_of, files))}: importlib.import_module(m)\n"
+        "print(sorted(m for m in sys.modules if m.startswith('taf_keras.') and 'tensorflow' in m))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +165,7 @@ def test_checks_of_the_input_come_before_tensorflow(module, tmp_path):
 
 def test_nothing_needs_posix_to_be_imported():
     """Windows has no fcntl."""
-    modules = [name(file).removesuffix(".py").replace("/", ".") for file in python_files("taf_keras")]
-    modules = [module for module in modules if not module.endswith("__init__")]
+    modules = [module_of(file) for file in python_files("taf_keras") if file.stem != "__init__"]
     code = (
         f"import sys, importlib\nsys.modules['fcntl'] = None\nfor m in {modules}: importlib.import_module(m)"
     )

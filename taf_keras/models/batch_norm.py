@@ -56,8 +56,14 @@ def keep_statistics(layer: layers.BatchNormalization, mean, variance) -> None:
 class BatchNormalization(layers.BatchNormalization):
     """Batch norm over the last axis; its statistics are those of the part that `statistics_of_first` says.
 
-    With `synchronized`, of that part of every replica's batch. Inference is Keras' own.
+    With `synchronized`, of that part of every replica's batch; only TensorFlow has such replicas.
+    Inference is Keras' own.
     """
+
+    def __init__(self, *args, synchronized: bool = False, **kwargs):
+        super().__init__(
+            *args, synchronized=synchronized and keras.backend.backend() == "tensorflow", **kwargs
+        )
 
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ def pairs(
         flip: random horizontal flips.
         seed: of every draw.
         first_epoch: what `initial_epoch` of `fit` is, so that a resumed training goes on with the draws.
-        workers: threads that read; None is one for each usable core.
+        workers: threads that read a batch; None is one for each usable core.
 
     Returns: a data set whose length is an epoch, one pass over the key frames (the last batch is filled up
         from the epoch's beginning). Batches are (x, y): x a dict of `image` and `partner` uint8 RGB
@@ -85,7 +86,7 @@ def frames(
         split: of `read_manifest`, or your own.
         batch_size: frames in a batch; the last one may have fewer.
         image_size: (height, width) to which frames are resized, px; None keeps the files' size.
-        workers: threads that read; None is one for each usable core.
+        workers: threads that read a batch; None is one for each usable core.
 
     Returns: batches (x, y): uint8 RGB (batch, height, width, 3), and train ids uint8 (batch, height, width),
         255 for void.
@@ -101,34 +102,55 @@ def frames(
     return _Frames(split, batch_size, image_size, workers)
 
 
-class _Pairs(keras.utils.PyDataset):
-    def __init__(self, examples, size, first_epoch, workers):
-        super().__init__(workers=usable_cores() if workers is None else workers)
-        self._examples, self._size, self._epoch = examples, size, first_epoch
+class _Batches(keras.utils.PyDataset):
+    """Reads the examples of a batch in parallel.
+
+    Keras' own workers would read whole batches ahead; on JAX and PyTorch, those that it reads to build a
+    model come again in the first epoch.
+    """
+
+    def __init__(self, examples: int, size: int, workers: int | None):
+        super().__init__()
+        self.examples, self.size = examples, size
+        self.pool = ThreadPoolExecutor(usable_cores() if workers is None else workers)
 
     def __len__(self):
-        return self._examples.per_epoch // self._size
+        return math.ceil(self.examples / self.size)
 
     def __getitem__(self, index):
-        first = self._epoch * self._examples.per_epoch + index * self._size
-        drawn = [self._examples(position) for position in range(first, first + self._size)]
-        x = {name: np.stack([arrays[name] for arrays in drawn]) for name in _INPUTS}
-        return x, np.stack([arrays["label"] for arrays in drawn])
+        positions = range(index * self.size, min((index + 1) * self.size, self.examples))
+        return tuple(map(_stacked, zip(*self.pool.map(self.example, positions), strict=True)))
+
+    def example(self, position: int) -> tuple:
+        """(x, y) of one example."""
+        raise NotImplementedError
+
+
+class _Pairs(_Batches):
+    def __init__(self, draw: TrainingExamples, size: int, first_epoch: int, workers: int | None):
+        super().__init__(draw.per_epoch, size, workers)
+        self.draw, self.first_epoch, self.ended = draw, first_epoch, 0
+
+    def example(self, position):
+        # Keras ends an epoch once before the first one, when `fit` resets its data.
+        epoch = self.first_epoch + max(0, self.ended - 1)
+        arrays = self.draw(epoch * self.examples + position)
+        return {name: arrays[name] for name in _INPUTS}, arrays["label"]
 
     def on_epoch_end(self):
-        self._epoch += 1
+        self.ended += 1
 
 
-class _Frames(keras.utils.PyDataset):
-    def __init__(self, split, batch_size, image_size, workers):
-        super().__init__(workers=usable_cores() if workers is None else workers)
-        self._split, self._batch_size, self._image_size = split, batch_size, image_size
+class _Frames(_Batches):
+    def __init__(self, split: Split, size: int, image_size: tuple[int, int] | None, workers: int | None):
+        super().__init__(len(split.clips), size, workers)
+        self.split, self.image_size = split, image_size
 
-    def __len__(self):
-        return math.ceil(len(self._split.clips) / self._batch_size)
+    def example(self, position):
+        frame = self.split.clips[position].key_frame
+        label = read_label(frame.label, self.split.classes, self.image_size)
+        return read_image(frame.image, self.image_size), label
 
-    def __getitem__(self, index):
-        own = self._split.clips[index * self._batch_size : (index + 1) * self._batch_size]
-        keys, size = [clip.key_frame for clip in own], self._image_size
-        images = np.stack([read_image(frame.image, size) for frame in keys])
-        return images, np.stack([read_label(frame.label, self._split.classes, size) for frame in keys])
+
+def _stacked(values):
+    return keras.tree.map_structure(lambda *arrays: np.stack(arrays), *values)

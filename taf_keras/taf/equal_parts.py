@@ -78,15 +78,25 @@ def _generators(layer) -> list[keras.random.SeedGenerator]:
     return [value for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)]
 
 
-def _equal_draws(layer, parts: int, inputs, *args, **kwargs):
+def _equal_draws(layer, parts: int, *args, **kwargs):
     """The layer's outputs of each part, every one from the same state of its generators."""
     states = [(generator.state, ops.add(generator.state, 0)) for generator in _generators(layer)]
+    examples = next(x.shape[0] for x in keras.tree.flatten((args, kwargs)) if _is_batch(x))
     outputs = []
-    for part in ops.split(inputs, parts, axis=0):
+    for part in range(parts):
         for state, before in states:
             state.assign(before)
-        outputs.append(type(layer).call(layer, part, *args, **kwargs))
-    return ops.concatenate(outputs, axis=0)
+        # Attention takes several tensors, or masks.
+        given = keras.tree.map_structure(
+            lambda x, i=part: ops.split(x, parts)[i] if _is_batch(x) and x.shape[0] == examples else x,
+            (args, kwargs),
+        )
+        outputs.append(type(layer).call(layer, *given[0], **given[1]))
+    return keras.tree.map_structure(lambda *x: ops.concatenate(x, axis=0), *outputs)
+
+
+def _is_batch(x) -> bool:
+    return ops.is_tensor(x) and len(x.shape) > 0
 
 
 @contextmanager

@@ -86,7 +86,10 @@ class _Builder:
                 inputs = {id(tensor): numbers[id(tensor)] for tensor in node.input_tensors}
                 nested = _functional(node.operation)
                 if nested is not None and _passes_inputs_on(node, nested):
-                    own = [inputs[id(tensor)] for tensor in node.input_tensors]
+                    own = [
+                        self.cast(inputs[id(tensor)], tensor, inner)
+                        for tensor, inner in zip(node.input_tensors, nested.inputs, strict=True)
+                    ]
                     outputs = self.add(nested, own, f"{name}.")
                 else:
                     outputs = list(range(self.tensors, self.tensors + len(node.outputs)))
@@ -94,6 +97,18 @@ class _Builder:
                     self.steps.append(Step(name, node.operation, node.arguments, inputs, tuple(outputs)))
                 numbers |= {id(t): number for t, number in zip(node.outputs, outputs, strict=True)}
         return [numbers[id(tensor)] for tensor in model.outputs]
+
+    def cast(self, number: int, tensor, inner) -> int:
+        """The number of a tensor as a nested model takes it: Keras casts what has another type."""
+        if tensor.dtype == inner.dtype:
+            return number
+        given = keras.KerasTensor(tensor.shape, tensor.dtype)  # `tensor` would learn of the cast
+        operation, *_ = keras.ops.cast(given, inner.dtype)._keras_history
+        (node,) = operation._inbound_nodes
+        cast = Step(operation.name, operation, node.arguments, {id(given): number}, (self.tensors,))
+        self.steps.append(cast)
+        self.tensors += 1
+        return cast.outputs[0]
 
 
 def _functional(operation):
@@ -111,12 +126,13 @@ def _passes_inputs_on(node, nested) -> bool:
     """Whether a nested model gets its inputs as they are: Keras may add or drop an axis."""
     given = node.input_tensors
     return len(given) == len(nested.inputs) and all(
-        len(a.shape) == len(b.shape) and a.dtype == b.dtype for a, b in zip(given, nested.inputs, strict=True)
+        len(a.shape) == len(b.shape) for a, b in zip(given, nested.inputs, strict=True)
     )
 
 
 def _takes_training(operation) -> bool:
-    return "training" in inspect.signature(operation.call).parameters
+    # Of the class: `EqualParts` gives a layer another `call` for a while.
+    return "training" in inspect.signature(type(operation).call).parameters
 
 
 def consumers(steps: Iterable[Step]) -> dict[int, list[Step]]:

@@ -131,7 +131,8 @@ class TAF(keras.Model):
             training=True,
         )
         if outcome.taf is not None:
-            self.add_loss(self._weight * ops.mean(outcome.taf))
+            # Keras adds it to the loss of `compile`, which has this type.
+            self.add_loss(ops.cast(self._weight * ops.mean(outcome.taf), keras.config.floatx()))
             _outcome.set((self, outcome))
         return outcome.outputs
 

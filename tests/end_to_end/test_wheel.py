@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from options import ROOT, commands
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("wheel")]  # one environment for all
+pytestmark = pytest.mark.end_to_end
 RECIPE = "camvid_deeplabv3plus_mobilenetv2_taf"
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements.txt", "taf_keras", "flags")
 TINY = ["--image_size=64x64", "--temporal_context=3", "--head_channels=8", "--batch_size=4", "--epochs=1"]

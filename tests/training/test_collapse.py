@@ -1,13 +1,14 @@
 import keras
 import numpy as np
 import pytest
+from taf_examples import halves
 
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split
-from taf_keras.config import ModelConfig
+from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.models.build import build_model
 from taf_keras.training.collapse import WatchBranches
 
-BRANCHES = ("stride32", "stride16", "stride8")
+LAYERS = BRANCHES["fcn8s"]
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +25,19 @@ def network():
     config = ModelConfig("fcn8s", "mobilenetv2", backbone_width=0.35, output_stride=32)
     network = build_model(config, 2)
     rng = np.random.default_rng(1)
-    features = network.get_layer("encoder")(rng.uniform(0, 255, (1, 64, 96, 3)))
-    for branch in BRANCHES:  # features of random weights shrink from level to level: scores of one size
-        layer = network.get_layer("projection").get_layer(f"{branch}_score")
-        layer.kernel.assign(rng.normal(size=layer.kernel.shape) / np.std(features[branch]))
+    names, encoder, _ = halves(network)
+    features = encoder(rng.uniform(0, 255, (1, 64, 96, 3)))
+    for branch, x in zip(names, features, strict=True):
+        layer = network.get_layer(LAYERS[branch])
+        # Features of random weights shrink from level to level: scores of one size.
+        layer.kernel.assign(rng.normal(size=layer.kernel.shape) / np.std(x))
     return network
 
 
 def test_a_branch_that_the_head_ignores_is_named_once_and_again_when_it_is_back(network, split, capsys):
     """FCN8s adds its scores: with a kernel of zeros a branch cannot change anything."""
-    watch = WatchBranches(network, BRANCHES, split, None)
-    layer = network.get_layer("projection").get_layer("stride16_score")
+    watch = WatchBranches(network, LAYERS, split, None)
+    layer = network.get_layer("stride16_score")
     kernel = layer.kernel.numpy()
     shares = watch.changed_shares()
     assert shares["stride16"] > 0.01
@@ -55,16 +58,18 @@ def test_a_branch_that_the_head_ignores_is_named_once_and_again_when_it_is_back(
 
 def test_the_share_is_that_of_changed_pixels(network, split):
     """One branch done by hand: Ω is a sum, so that its mean score replaces its scores."""
-    watch = WatchBranches(network, ("stride8",), split, None)
+    watch = WatchBranches(network, {"stride8": LAYERS["stride8"]}, split, None)
     images = np.concatenate(watch.images).astype(np.float32)
-    features = network.get_layer("encoder")(images)
+    names, encoder, head = halves(network)
+    features = dict(zip(names, encoder(images), strict=True))
     mean = np.mean(features["stride8"], axis=(0, 1, 2))
     flat = features | {"stride8": keras.ops.broadcast_to(mean, features["stride8"].shape)}
 
     def classes(features):
-        logits = network.get_layer("head")(network.get_layer("projection")(features))
+        logits = head(list(features.values()))
         return np.argmax(keras.ops.image.resize(logits, (64, 96), antialias=False), axis=-1)
 
+    assert list(flat) == names
     expected = np.mean(classes(flat) != classes(features))
     assert watch.changed_shares()["stride8"] == pytest.approx(expected, abs=0.002)
     assert expected > 0.01
@@ -72,5 +77,5 @@ def test_the_share_is_that_of_changed_pixels(network, split):
 
 def test_epochs_without_validation_are_left_alone(network, split):
     logs = {"loss": 1.0}
-    WatchBranches(network, BRANCHES, split, None).on_epoch_end(0, logs)
+    WatchBranches(network, LAYERS, split, None).on_epoch_end(0, logs)
     assert logs == {"loss": 1.0}

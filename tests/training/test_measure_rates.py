@@ -4,15 +4,16 @@ import keras
 import numpy as np
 import pytest
 from conftest import tiny_config
+from taf_examples import halves
 
 from taf_keras.clips.load import load_split
 from taf_keras.config import BRANCHES
 from taf_keras.errors import UserError
-from taf_keras.evaluation import measure_rates
-from taf_keras.evaluation.measure_rates import with_measured_rates
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.storage.model_dir import ModelDir
+from taf_keras.training import measure_rates
+from taf_keras.training.measure_rates import with_measured_rates
 from taf_keras.training.run import train
 
 
@@ -35,15 +36,15 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
     ]
     run = ModelDir(config.runtime.model_dir)
     network = sharper(config, split.classes.names, latest_checkpoint(run))
-    encoder, projection, head = map(network.get_layer, ("encoder", "projection", "head"))
+    names, encoder, head = halves(network)
     branch = "atrous12"
     rates = []
     for batch in training_batches(split, config, steps=8):
         frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
-        features = encoder(frames)
+        features = dict(zip(names, encoder(frames), strict=True))
         other = keras.ops.roll(features[branch], len(frames) // 2, axis=0)
         p, q = (
-            keras.ops.softmax(resized(head(projection(f)), frames), axis=-1).numpy()
+            keras.ops.softmax(resized(head([f[name] for name in names]), frames), axis=-1).numpy()
             for f in (features, features | {branch: other})
         )
         change = np.abs(p - q).mean(axis=-1)
@@ -51,14 +52,14 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
             if n:
                 rates.append(change[i][batch["valid"][i % len(batch["valid"])]].mean() / abs(n))
     expected = np.quantile(rates, quantiles)
-    position = BRANCHES["deeplabv3plus"].index(branch)
+    position = list(BRANCHES["deeplabv3plus"]).index(branch)
     np.testing.assert_allclose([rates[position] for rates in measured], expected, rtol=0.02, atol=2e-9)
 
 
 def sharper(*args):
     """The run's network with steep logits: after a few steps δ is hardly above float32's rounding."""
     network = load_network(*args)
-    logits = network.get_layer("head").get_layer("logits")
+    logits = network.get_layer("logits")
     logits.kernel.assign(100 * logits.kernel)
     return network
 

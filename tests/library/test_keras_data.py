@@ -1,0 +1,121 @@
+"""`pairs` and `frames`: what Keras gets in `fit` and `evaluate`."""
+
+import keras
+import numpy as np
+import pytest
+from clips_on_disk import CONTEXT, SIZE, write_clips
+
+import taf_keras as tk
+from taf_keras.clips.decode import read_image
+from taf_keras.config import DataConfig
+from taf_keras.pipeline.examples import TrainingExamples
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips") / "my_clips")
+
+
+@pytest.fixture
+def train(folder):
+    return tk.read_manifest(folder, "train", temporal_context=CONTEXT)
+
+
+class Seen(keras.Model):
+    """Keeps the offsets of every batch that it is trained on, by way of its loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = self.add_weight(shape=(), initializer="ones")
+        self.batches = []
+
+    def call(self, x, training=None):
+        return self.factor * keras.ops.cast(x["offset_frames"], "float32")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        self.batches.append(keras.ops.convert_to_numpy(x["offset_frames"]))
+        return keras.ops.sum(y_pred)
+
+
+def test_a_batch_is_what_the_wrapper_takes(train):
+    x, y = tk.pairs(train, key_frames=2, crop_size=(48, 64))[1]
+    assert {name: (value.shape, value.dtype.name) for name, value in x.items()} == {
+        "image": ((2, 48, 64, 3), "uint8"),
+        "partner": ((2, 48, 64, 3), "uint8"),
+        "offset_frames": ((2,), "int32"),
+        "valid": ((2, 48, 64), "bool"),
+    }
+    assert (y.shape, y.dtype.name) == ((2, 48, 64), "uint8")
+
+
+def test_partners_are_the_frames_at_their_offsets(train):
+    """Without augmentation a partner is the file of its frame."""
+    batches = tk.pairs(train, key_frames=3, min_scale=1, max_scale=1, flip=False, seed=3)
+    x, _ = batches[0]
+    keys = {read_image(clip.key_frame.image, None).tobytes(): clip for clip in train.clips}
+    for image, partner, n in zip(x["image"], x["partner"], x["offset_frames"], strict=True):
+        clip = keys[image.tobytes()]
+        np.testing.assert_array_equal(partner, read_image(clip.at(n).image, None))
+
+
+def test_draws_are_those_of_a_run(train):
+    """A pure function of seed, epoch and example, as in train.py."""
+    data = DataConfig(temporal_context=CONTEXT, crop_size=(48, 64))
+    examples = TrainingExamples(train, data, seed=5, key_frames=2)
+    batches = tk.pairs(train, key_frames=2, crop_size=(48, 64), temporal_context=CONTEXT, seed=5)
+    assert len(batches) == 2
+    batches.on_epoch_end()  # as `fit` does before its first epoch
+    for epoch in range(2):
+        for index in range(2):
+            x, y = batches[index]
+            for i in range(2):
+                expected = examples(4 * epoch + 2 * index + i)
+                np.testing.assert_array_equal(x["partner"][i], expected["partner"])
+                np.testing.assert_array_equal(y[i], expected["label"])
+        batches.on_epoch_end()
+    later = tk.pairs(train, key_frames=2, crop_size=(48, 64), temporal_context=CONTEXT, seed=5, first_epoch=2)
+    np.testing.assert_array_equal(later[0][0]["image"], batches[0][0]["image"])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_epoch_of_fit_has_draws_of_its_own_and_in_order(train, workers):
+    model = Seen()
+    model.compile("sgd", run_eagerly=True)
+    model.fit(tk.pairs(train, key_frames=2, workers=workers), epochs=3, verbose=0, shuffle=False)
+    alone = tk.pairs(train, key_frames=2)
+    alone.on_epoch_end()
+    expected = []
+    for _ in range(3):
+        expected += [alone[index][0]["offset_frames"] for index in range(len(alone))]
+        alone.on_epoch_end()
+    assert len({batch.tobytes() for batch in expected}) > 2
+    np.testing.assert_array_equal(model.batches[-6:], expected)
+
+
+def test_frames_are_whole_and_in_order(folder):
+    val = tk.read_manifest(folder, "val")
+    batches = tk.frames(val, batch_size=3)
+    assert len(batches) == 1
+    images, labels = batches[0]
+    assert images.shape == (2, *SIZE, 3)
+    for image, label, clip in zip(images, labels, val.clips, strict=True):
+        np.testing.assert_array_equal(image, read_image(clip.key_frame.image, None))
+        assert set(np.unique(label)) == {0, 1}
+    images, labels = tk.frames(val, batch_size=1, image_size=(24, 32))[1]
+    assert (images.shape, labels.shape) == ((1, 24, 32, 3), (1, 24, 32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"key_frames": 0}, "key_frames=0: must be 1 or more"),
+        ({"temporal_context": -1}, "temporal_context=-1: must be 0 or more frames"),
+        ({"min_scale": 2.0, "max_scale": 1.0}, "min_scale=2.0 max_scale=1.0: need 0 < min_scale"),
+        ({"crop_size": (0, 5)}, r"crop_size=\(0, 5\): height and width must be 1 to"),
+    ],
+)
+def test_what_cannot_be_is_refused(train, arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        tk.pairs(train, **arguments)
+    with pytest.raises(ValueError, match=r"^batch_size=0: must be 1 or more"):
+        tk.frames(train, batch_size=0)
