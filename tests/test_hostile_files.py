@@ -65,11 +65,9 @@ def mark(tmp_path):
 
 
 def lambda_model(path: Path, mark: Path) -> None:
-    def hostile(x, path=str(mark)):
-        with open(path, "w"):
-            return x
-
-    keras.Sequential([keras.Input((4,)), keras.layers.Lambda(hostile), keras.layers.Dense(2)]).save(path)
+    """A lambda, which Keras saves as code; of a function it saves the name."""
+    hostile = keras.layers.Lambda(lambda x, path=str(mark): (open(path, "w").close(), x)[1])
+    keras.Sequential([keras.Input((4,)), hostile, keras.layers.Dense(2)]).save(path)
 
 
 def pickle_file(path: Path, mark: Path) -> None:

@@ -1,0 +1,364 @@
+"""What users of Keras do with a model: save it, go on after an interruption, set λ, mask, evaluate, predict."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from taf_keras import TAF
+from taf_keras.errors import ArgumentError
+
+INF = float("inf")
+SIZE, PAIRS, CLASSES = 8, 4, 3
+RATES = {"slow": 1e-3, "medium": 0.0, "fast": INF}
+
+
+def network_of(dropout: float = 0.0) -> keras.Model:
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.BatchNormalization()(image)
+    slow = layers.Conv2D(4, 3, padding="same", name="slow")(x)
+    medium = layers.Conv2D(4, 1, name="medium")(x)
+    fast = layers.Conv2D(4, 1, name="fast")(image)
+    x = layers.BatchNormalization()(layers.Concatenate()([slow, medium, fast]))
+    x = layers.Dropout(dropout, seed=1)(layers.ReLU()(x))
+    return keras.Model(image, layers.Conv2D(CLASSES, 1)(x))
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return network_of()
+
+
+def batch(pairs: int = PAIRS, seed: int = 0):
+    """(x, y); the branches are left to be drawn."""
+    rng = np.random.default_rng(seed)
+    image, partner = rng.normal(size=(2, pairs, SIZE, SIZE, 3)).astype("float32")
+    x = {"image": image, "partner": partner, "offset_frames": rng.integers(-9, 9, pairs).astype("int32")}
+    return x, rng.integers(0, CLASSES, (pairs, SIZE, SIZE))
+
+
+def compiled(model: keras.Model, **options) -> keras.Model:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], **options)
+    return model
+
+
+def fit(model, epochs: int = 1, **options) -> dict:
+    """Two steps in each epoch, the same in all."""
+    x, y = batch(2 * PAIRS)
+    return model.fit(x, y, batch_size=PAIRS, epochs=epochs, shuffle=False, verbose=0, **options).history
+
+
+def assert_same_bits(a: keras.Model, b: keras.Model) -> None:
+    for one, other in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def differ(a: keras.Model, b: keras.Model) -> bool:
+    return any(np.any(x != y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+# --- Saving and going on --------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("tests")
+def halves(outputs):
+    return ops.softmax(outputs / 2, axis=-1)
+
+
+@pytest.mark.parametrize("contrast", ["sigmoid", halves])
+def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(network, tmp_path, contrast):
+    options = {"contrast": contrast, "distance": "l2", "symmetric": "key", "batch_norm_frames": "all"}
+    model = compiled(TAF(network, RATES, 2.5, seed=7, **options))
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert loaded.term.change_rates == RATES
+    assert loaded.weight == 2.5
+    assert {name: getattr(loaded.term, name) for name in ("contrast", "distance", "symmetric")} == {
+        name: options[name] for name in ("contrast", "distance", "symmetric")
+    }
+    assert loaded.get_config() == model.get_config()
+    assert_same_bits(loaded, model)
+    np.testing.assert_array_equal(loaded.draws.state, model.draws.state)
+    fit(model)
+    fit(loaded)
+    assert_same_bits(loaded, model)
+    assert model.draws.state[1] == 8  # two branches in each of four steps
+
+
+def test_the_best_model_of_a_training_is_kept_whole(network, tmp_path):
+    kept = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss")
+    model = compiled(TAF(network, RATES, seed=0))
+    fit(model, epochs=2, callbacks=[kept])
+    assert_same_bits(keras.saving.load_model(tmp_path / "2.keras"), model)
+    assert differ(keras.saving.load_model(tmp_path / "1.keras"), model)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_ends_as_if_uninterrupted(tmp_path):
+    def training(**options):
+        keras.utils.set_random_seed(0)
+        model = compiled(TAF(network_of(), RATES, seed=0))
+        fit(model, epochs=4, **options)
+        return model
+
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        training(callbacks=[backup, Interrupt()])
+    resumed, expected = training(callbacks=[backup]), training()
+    assert resumed.optimizer.iterations == 8
+    assert_same_bits(resumed, expected)
+    np.testing.assert_array_equal(resumed.draws.state, expected.draws.state)
+
+
+# --- fit, evaluate, predict ----------------------------------------------------------------------------
+
+
+def test_a_callback_sets_lambda():
+    class Without(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.weight = 0.0 if epoch else 5.0
+
+    def training(weight, **options):
+        keras.utils.set_random_seed(0)
+        model = compiled(TAF(network_of(), RATES, weight, seed=0))
+        fit(model, epochs=1, **options)
+        fit(model, epochs=2, initial_epoch=1, **options)
+        return model
+
+    set_by_hand = training(5.0)
+    set_by_hand.weight = 0.0
+    by_callback = training(5.0, callbacks=[Without()])
+    assert by_callback.weight == 0.0
+    assert differ(by_callback.network, set_by_hand.network)
+
+
+def test_lambda_of_a_callback_is_that_of_the_constructor():
+    keras.utils.set_random_seed(0)
+    network = network_of()
+    start = network.get_weights()
+    outcomes = []
+    for first, second in ((0.0, 5.0), (5.0, None)):
+        network.set_weights(start)
+        model = compiled(TAF(network, RATES, first, seed=0))
+        setting = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs, m=model, w=second: None if w is None else setattr(m, "weight", w)
+        )
+        fit(model, callbacks=[setting])
+        outcomes.append(network.get_weights())
+    for a, b in zip(*outcomes, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_evaluation_and_prediction_are_the_networks(network):
+    model = compiled(TAF(network, RATES, seed=0))
+    fit(model)
+    x, y = batch()
+    expected = compiled(keras.Model(network.inputs, network.outputs)).evaluate(
+        x["image"], y, verbose=0, return_dict=True
+    )
+    assert model.evaluate(x["image"], y, verbose=0, return_dict=True) == expected
+    assert model.evaluate(x, y, verbose=0, return_dict=True) == expected
+    np.testing.assert_array_equal(
+        model.predict(x["image"], verbose=0), network.predict(x["image"], verbose=0)
+    )
+
+
+def test_validation_reports_the_network_and_training_the_term(network):
+    model = compiled(TAF(network, RATES, seed=0))
+    x, y = batch()
+    history = fit(model, validation_data=(x["image"], y))
+    term = {f"{figure}/{name}" for figure in ("delta", "over_slack") for name in RATES} | {"taf"}
+    assert set(history) == term | {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["delta/fast"] == [0.0], "what is free is not drawn"
+
+
+def test_several_steps_in_one_execution():
+    weights = []
+    for steps in (1, 2):
+        keras.utils.set_random_seed(0)
+        model = compiled(TAF(network_of(dropout=0.3), RATES, seed=0), steps_per_execution=steps)
+        fit(model)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_sample_weights_are_of_the_loss_alone(network):
+    """With none of the examples counting, what trains is the term."""
+    x, y = batch()
+    start = network.get_weights()
+    model = compiled(TAF(network, RATES, seed=0))
+    history = model.fit(x, y, sample_weight=np.zeros(PAIRS), verbose=0).history
+    np.testing.assert_allclose(history["loss"], history["taf"], rtol=1e-5)
+    assert any(np.any(a != b) for a, b in zip(start, network.get_weights(), strict=True))
+
+
+# --- The term's options ---------------------------------------------------------------------------------
+
+
+def drawn(x, branch: str = "slow") -> dict:
+    index = np.full(len(x["image"]), list(RATES).index(branch), "int32")
+    return x | {"key_branch": index, "partner_branch": index}
+
+
+def test_one_sided_is_the_key_frames_half(network):
+    x, _ = batch()
+    both = TAF(network, RATES).term(**drawn(x))
+    key = TAF(network, RATES, symmetric="key").term(**drawn(x))
+    assert key.delta.shape == (PAIRS,)
+    np.testing.assert_allclose(key.delta, both.delta[:PAIRS], rtol=1e-5)
+    np.testing.assert_allclose(key.outputs, both.outputs, rtol=1e-4, atol=1e-6)
+    assert (ops.convert_to_numpy(both.taf) > ops.convert_to_numpy(key.taf)).all()
+
+
+def test_padding_does_not_count(network):
+    """`medium` is taken pixel by pixel, so that a partner changed in the padding is the same partner."""
+    x, _ = batch()
+    term = TAF(network, RATES).term
+    valid = np.ones((PAIRS, SIZE, SIZE), bool)
+    whole = term(**drawn(x, "medium"))
+    np.testing.assert_allclose(term(**drawn(x, "medium"), valid=valid).delta, whole.delta, rtol=1e-5)
+    valid[:, :, 5:] = False
+    before = term(**drawn(x, "medium"), valid=valid).delta[:PAIRS]
+    x["partner"][:, :, 5:] += 9.0
+    after = term(**drawn(x, "medium"), valid=valid).delta[:PAIRS]
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+    assert (np.abs(term(**drawn(x, "medium")).delta[:PAIRS] - whole.delta[:PAIRS]) > 1e-4).all()
+
+
+DRAWING = {
+    "dropout": lambda x: layers.Dropout(0.5)(x),
+    "noise": lambda x: layers.GaussianNoise(1.0)(x),
+    "spatial dropout": lambda x: layers.SpatialDropout1D(0.5)(x),
+    "attention": lambda x: layers.Attention(dropout=0.5)([x, x]),
+    "several heads": lambda x: layers.MultiHeadAttention(2, 4, dropout=0.5)(x, x),
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_layers_that_draw_act_and_draw_alike(name):
+    """δ = 0 for equal frames; the key frames' outputs are those of Keras' own pass, and the draws go on."""
+    image = keras.Input((SIZE, SIZE, 3))
+    both = [layers.Conv2D(4, 1, name=branch)(image) for branch in ("slow", "fast")]
+    x = layers.Reshape((SIZE * SIZE, 8))(layers.Concatenate()(both))
+    x = layers.Reshape((SIZE, SIZE, 8))(DRAWING[name](x))
+    network = keras.Model(image, layers.Conv2D(CLASSES, 1)(x))
+    x, _ = batch()
+    x["partner"] = x["image"]
+    x["key_branch"], x["partner_branch"] = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 0])
+    (generator,) = [g for layer in network._flatten_layers() for g in layer._seed_generators]
+    model, start = TAF(network, {"slow": 0.0, "fast": 0.0}), ops.convert_to_numpy(generator.state)
+    outcome = model.term(**x)
+    np.testing.assert_allclose(outcome.delta, 0, atol=1e-6)
+    advanced = ops.convert_to_numpy(generator.state)
+    assert (advanced != start).any()
+    generator.state.assign(start)
+    np.testing.assert_allclose(outcome.outputs, network(x["image"], training=True), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(generator.state, advanced)
+    assert ops.max(ops.abs(network(x["image"]) - outcome.outputs)) > 0.1, "it must act in training"
+
+
+def test_a_step_that_fails_leaves_no_trace(network):
+    def fails(outputs):
+        raise RuntimeError("on purpose")
+
+    model = TAF(network_of(0.5), RATES, contrast=fails)
+    x, _ = batch()
+    own = model.network._flatten_layers()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        model.term(**drawn(x))
+    head, model.term.cut.head = model.term.cut.head, fails  # while layers are called otherwise
+    with pytest.raises((RuntimeError, TypeError)):
+        model.term(**drawn(x))
+    model.term.cut.head = head
+    assert model.term.parts._drawing
+    assert model.term.parts._norms
+    assert not any("call" in vars(layer) for layer in own)
+
+
+# --- Refusals ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"change_rates": {}}, "change_rates={}: write {layer: c, …}, one layer of the network or more"),
+        ({"change_rates": "slow"}, "change_rates='slow': write {layer: c, …}"),
+        ({"change_rates": {"slow": -1.0}}, "change_rates['slow']=-1.0: must be a number of 0 or more; inf"),
+        ({"change_rates": {"slow": float("nan")}}, "change_rates['slow']=nan: must be a number of 0 or more"),
+        ({"change_rates": {"slow": "1e-3"}}, "change_rates['slow']='1e-3': must be a number of 0 or more"),
+        ({"weight": -1}, "weight=-1: must be finite and 0 or more"),
+        ({"weight": INF}, "weight=inf: must be finite and 0 or more"),
+        ({"contrast": "relu"}, "contrast='relu': allowed are softmax, sigmoid, identity and a function"),
+        ({"distance": "kl"}, "distance='kl': allowed are l1, l2, symmetric_cross_entropy"),
+        (
+            {"distance": "symmetric_cross_entropy", "contrast": "identity"},
+            'distance="symmetric_cross_entropy": needs contrast="softmax"',
+        ),
+        ({"symmetric": True}, "symmetric=True: allowed are both, key"),
+        ({"batch_norm_frames": "none"}, "batch_norm_frames='none': allowed are key, all"),
+    ],
+)
+def test_settings_that_cannot_be(network, options, message):
+    with pytest.raises(ArgumentError) as refused:
+        TAF(network, **({"change_rates": RATES} | options))
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+def test_lambda_cannot_become_negative(network):
+    model = TAF(network, RATES)
+    with pytest.raises(ArgumentError, match="^weight=-2: must be finite and 0 or more$"):
+        model.weight = -2
+
+
+def test_a_mask_of_another_shape(network):
+    x, y = batch()
+    model = compiled(TAF(network, RATES, seed=0))
+    message = (
+        r"valid: is \(4, 4\) for each example, and the network's output \(8, 8, 3\): allowed is the output's"
+    )
+    with pytest.raises(ArgumentError, match=message):
+        model.fit(x | {"valid": np.ones((PAIRS, 4, 4), bool)}, y, verbose=0)
+
+
+@pytest.mark.parametrize(("left_out", "given"), [(None, "Tensor"), ("partner", "image, offset_frames")])
+def test_training_without_partners(network, left_out, given):
+    x, y = batch()
+    model = compiled(TAF(network, RATES, seed=0))
+    message = rf"x: training needs a dict of image, partner, offset_frames \(.*\), got .*{given}"
+    with pytest.raises(ArgumentError, match=message):
+        model.fit(x["image"] if left_out is None else {n: x[n] for n in x if n != left_out}, y, verbose=0)
+
+
+class OwnCall(layers.BatchNormalization):
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=training, mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("norm", "what"),
+    [
+        (lambda: OwnCall(name="norm"), r"a OwnCall with a call\(\) of its own"),
+        (lambda: layers.BatchNormalization(renorm=True, name="norm"), "batch renormalisation"),
+    ],
+)
+def test_batch_norm_that_cannot_leave_partners_out(norm, what):
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(2, 1, name="slow")(norm()(image))
+    network = keras.Model(image, layers.Conv2D(2, 1)(x))
+    message = (
+        f"^layer 'norm': {what} cannot take its statistics from the key frames alone: "
+        'give batch_norm_frames="all"$'
+    )
+    with pytest.raises(ArgumentError, match=message):
+        TAF(network, {"slow": 0.0})
+    assert TAF(network, {"slow": 0.0}, batch_norm_frames="all").term.branches == ("slow",)
