@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from taf_keras.devices import require_tensorflow
 from taf_keras.errors import Interrupted, UserError
 
 from .recipe_files import find_flag_files
@@ -58,6 +59,7 @@ def _parse(argv: list[str], main: Callable[[], None], modules: tuple[ModuleType,
 def _call(main: Callable[[], None]) -> None:
     try:
         signal.signal(signal.SIGTERM, _terminated)
+        require_tensorflow()
         main()
     except UserError as error:
         _refuse(str(error), error.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -15,12 +16,28 @@ from taf_keras.errors import UserError
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
+def require_tensorflow() -> None:
+    """UserError where Keras is set to another backend, without the seconds that it takes to import it."""
+    settings = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "keras.json")
+    try:
+        backend = json.loads(settings.read_text()).get("backend", "tensorflow")
+    except (OSError, ValueError, AttributeError):
+        backend = "tensorflow"  # Keras, too, then takes its defaults
+    backend = os.environ.get("KERAS_BACKEND") or backend
+    if backend != "tensorflow":
+        raise UserError(
+            f"KERAS_BACKEND={backend}: commands run on TensorFlow; set KERAS_BACKEND=tensorflow. The library "
+            f"(taf_keras.TAF) runs on {backend} too"
+        )
+
+
 def prepare() -> list:
     """TensorFlow's GPUs, which then take memory as they need it, so that a shared card stays shared.
 
-    This must come before TensorFlow's first operation. A machine that has an NVIDIA driver, but no GPU for
-    TensorFlow, gets a warning that says what is missing.
+    This must come before TensorFlow's first operation, and refuses another backend of Keras. A machine that
+    has an NVIDIA driver, but no GPU for TensorFlow, gets a warning that says what is missing.
     """
+    require_tensorflow()
     import tensorflow as tf  # not before --help
 
     gpus = tf.config.list_physical_devices("GPU")

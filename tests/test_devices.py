@@ -1,5 +1,9 @@
 """GPUs are made ready and missed; where there is none, TensorFlow's answers are made up."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -86,3 +90,28 @@ def test_a_device_without_memory_is_one_line():
             raise tf.errors.ResourceExhaustedError(None, None, text)
     with pytest.raises(tf.errors.ResourceExhaustedError), devices.out_of_memory("eat less"):
         raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
+
+
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_commands_say_that_they_run_on_tensorflow(by, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    devices.require_tensorflow()
+    if by == "variable":
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+    else:
+        (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    for refuses in (devices.require_tensorflow, devices.prepare):
+        with pytest.raises(UserError, match=r"^KERAS_BACKEND=jax: commands run on TensorFlow; set "):
+            refuses()
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_the_scripts_say_so_too(script, tmp_path):
+    environment = os.environ | {"KERAS_BACKEND": "torch"}
+    command = [sys.executable, script, f"--model_dir={tmp_path}/run"]
+    root = Path(__file__).parents[1]
+    result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: KERAS_BACKEND=torch: commands run on TensorFlow; set ")
+    assert not (tmp_path / "run").exists()

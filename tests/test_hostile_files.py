@@ -66,7 +66,8 @@ def mark(tmp_path):
 
 def lambda_model(path: Path, mark: Path) -> None:
     """A lambda, which Keras saves as code; of a function it saves the name."""
-    hostile = keras.layers.Lambda(lambda x, path=str(mark): (open(path, "w").close(), x)[1])
+    target = str(mark)
+    hostile = keras.layers.Lambda(lambda x: (open(target, "w").close(), x)[1])
     keras.Sequential([keras.Input((4,)), hostile, keras.layers.Dense(2)]).save(path)
 
 

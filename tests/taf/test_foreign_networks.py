@@ -1,17 +1,15 @@
 """TAF on networks that others wrote: five by name, and small ones for what Keras' users do with a model."""
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import pytest
-from foreign_networks import FOREIGN, SIZE, Foreign, batch_of, floatx, restore, segformer, state_of
+from foreign_networks import FOREIGN, Foreign, batch_of, floatx, restore, state_of
 from keras import layers, ops
 
-from taf_keras import TAF, Cut
-from taf_keras.errors import ArgumentError
+from taf_keras import TAF
 
 PAIRS, INF = 3, float("inf")
 

@@ -1,4 +1,4 @@
-"""Which models can be cut at which layers: what is taken is cut to the bit, what is not is refused in a sentence."""
+"""Which models can be cut at which layers: to the bit where they can, with a sentence where they cannot."""
 
 import keras
 import numpy as np
@@ -117,7 +117,7 @@ def test_a_cut_network_is_trained(name):
 
 
 def test_a_nested_model_of_another_type_is_opened():
-    """Keras casts what goes into it: images that a layer has made bfloat16, for an encoder of float32 input."""
+    """Keras casts what goes into it, such as bfloat16 images for an encoder of float32 input."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -159,7 +159,7 @@ class TwoOutputs(layers.Layer):
 
 def two_inputs():
     one, two = image(), image()
-    return keras.Model([one, two], conv("out")(layers.Add()([conv("slow")(one), two])), name="two")
+    return keras.Model([one, two], conv("out")(layers.Add()([conv("slow", 3)(one), two])), name="two")
 
 
 def two_outputs():
@@ -199,7 +199,7 @@ REFUSED = [
     (chain, ["out"], "branch 'out': is the network's output, behind which there is no head"),
     (beside, ["double"], "layer 'double': has 2 outputs; allowed is a layer of one"),
     (nested, ["fast", "deep.fast"], "layer 'deep.fast': the network has none of this name; near are "),
-    (nested, ["fast", "encoder.deep.fast"], "branch 'encoder.deep.fast': another branch is the same layer"),
+    (nested, ["fast", "encoder.deep.fast"], "branch 'fast': another branch is the same layer"),
     (OwnCall, ["slow"], "network 'own': has no functional graph, which the swap needs: build it by"),
     (FunctionalWithOwnCall, ["slow"], "network 'own': has no functional graph, which the swap needs"),
     (two_inputs, ["slow"], "network 'two': has 2 inputs; allowed is one"),
