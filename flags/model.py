@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import BACKBONES, BRANCHES, KERAS_CV_PREFIX, OUTPUT_STRIDES, ModelConfig
+
+from .values import FlagDefiner
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:

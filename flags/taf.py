@@ -2,7 +2,6 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import (
     BATCH_NORM_FRAMES,
     CHANGE_RATES,
@@ -11,6 +10,8 @@ from taf_keras.config import (
     METHODS,
     TAFConfig,
 )
+
+from .values import FlagDefiner
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:

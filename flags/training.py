@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from flags.values import FlagDefiner
 from taf_keras.config import DTYPES, EXPORT_WEIGHTS, KEEP_BEST, OPTIMIZERS, TrainingConfig
+
+from .values import FlagDefiner
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:

@@ -533,7 +533,7 @@ class Config:
             )
             require(
                 named if method == "taf" else named or given is None,
-                f"--model={self.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are "
+                f"--model={self.model.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are "
                 "swapped, slowest first",
             )
         elif named:

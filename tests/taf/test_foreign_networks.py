@@ -1,4 +1,4 @@
-"""TAF on networks that others wrote: five by name, and small ones for what Keras' users do with a model."""
+"""TAF on five networks that others wrote: it leaves no trace in them, and what it adds to the loss is Eq. 6."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -101,9 +101,11 @@ def test_equal_frames_have_no_distance(case):
     branches = np.arange(len(case.foreign.rates))
     x, _ = batch_of(case.foreign, len(branches))
     x |= {"partner": x["image"], "key_branch": branches, "partner_branch": branches[::-1].copy()}
-    assert ops.max(model.term(**x).delta) < 1e-14
-    x["partner"] = x["partner"][::-1]
-    assert ops.min(model.term(**x).delta) > 1e-9, "the branches must act"
+    outcome = model.term(**x)
+    # keras-cv's network ends in float32, whatever the rest is.
+    assert ops.max(outcome.delta) < (1e-14 if outcome.outputs.dtype == "float64" else 1e-6)
+    x["partner"] = np.roll(x["image"], 1, axis=0)
+    assert ops.min(model.term(**x).delta) > 1e-5, "the branches must act"
 
 
 def test_free_branches_leave_the_loss_alone(case):
@@ -120,8 +122,10 @@ def test_weight_zero_leaves_the_loss_alone(case):
     x, y = batch_of(case.foreign, PAIRS)
     plain = keras.Model(case.network.inputs, case.network.outputs)
     expected = case.trained(plain, x["image"], y)
-    for actual, value in zip(case.trained(case.taf(weight=0.0), x, y), expected, strict=True):
-        np.testing.assert_allclose(actual, value, rtol=1e-10, atol=1e-10)
+    actual = case.trained(case.taf(weight=0.0), x, y)
+    for variable, one, other in zip(case.network.variables, actual, expected, strict=True):
+        atol = 1e-10 if case.network.output.dtype == "float64" else 1e-7
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol, err_msg=variable.path)
 
 
 @pytest.mark.parametrize("name", FOREIGN)

@@ -1,0 +1,59 @@
+"""Script of test_foreign_replicas.py: trains others' networks on one replica and on two, and saves what came out.
+
+A process of its own, because a CPU can only be split into logical devices before TensorFlow starts.
+Usage: python foreign_replicas.py OUTPUT.npz
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from foreign_networks import FOREIGN, Foreign, batch_of, floatx, restore, state_of
+
+from taf_keras import TAF
+
+PAIRS = 4
+
+
+def run(foreign: Foreign, replicas: int, start=None) -> tuple[dict, list]:
+    """Returns: the figures and weights after one step, and the weights before it."""
+    strategy = tf.distribute.get_strategy()
+    if replicas > 1:
+        strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(replicas)])
+    with strategy.scope():
+        network = foreign.build()
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+            elif isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0  # replicas draw masks of their own
+        model = TAF(network, foreign.rates, contrast=foreign.contrast, seed=0)
+        model.compile(keras.optimizers.SGD(0.1), foreign.loss())
+    start = start or state_of(network)
+    restore(network, start)
+    x, y = batch_of(foreign, PAIRS)
+    history = model.fit(x, y, batch_size=PAIRS, shuffle=False, verbose=0).history
+    results = {f"fit/{name}": values[-1] for name, values in history.items()}
+    for i, (variable, before) in enumerate(zip(network.variables, start, strict=True)):
+        results[f"moved/{i}/{variable.path}"] = keras.ops.convert_to_numpy(variable) - before
+    return results, start
+
+
+if __name__ == "__main__":
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    arrays = {}
+    with floatx("float64"):
+        for name, foreign in FOREIGN.items():
+            if not foreign.installed:
+                continue
+            keras.utils.set_random_seed(0)
+            one, initial = run(foreign, replicas=1)
+            two, _ = run(foreign, replicas=2, start=initial)
+            # Names that Keras numbers differ from network to network: paired by position.
+            pairs = zip(one.items(), two.values(), strict=True)
+            arrays |= {f"{name}/{what}": np.stack(values) for (what, *first), second in pairs if (values := (*first, second))}
+            keras.backend.clear_session()
+    np.savez(sys.argv[1], **arrays)
