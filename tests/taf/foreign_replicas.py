@@ -52,8 +52,8 @@ if __name__ == "__main__":
             keras.utils.set_random_seed(0)
             one, initial = run(foreign, replicas=1)
             two, _ = run(foreign, replicas=2, start=initial)
-            # Names that Keras numbers differ from network to network: paired by position.
-            pairs = zip(one.items(), two.values(), strict=True)
-            arrays |= {f"{name}/{what}": np.stack(values) for (what, *first), second in pairs if (values := (*first, second))}
+            # By position: Keras numbers the names of variables on and on.
+            for (what, first), second in zip(one.items(), two.values(), strict=True):
+                arrays[f"{name}/{what}"] = np.stack([first, second])
             keras.backend.clear_session()
     np.savez(sys.argv[1], **arrays)

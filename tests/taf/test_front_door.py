@@ -1,5 +1,7 @@
 """What users of Keras do with a model: save it, go on after an interruption, set λ, evaluate, predict."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -118,6 +120,24 @@ def test_an_interrupted_training_ends_as_if_uninterrupted(tmp_path):
     assert resumed.optimizer.iterations == 8
     assert_same_bits(resumed, expected)
     np.testing.assert_array_equal(resumed.draws.state, expected.draws.state)
+
+
+def exported(network: keras.Model, folder) -> Counter:
+    """How many operations of each type a network's SavedModel has."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    network.export(str(folder), verbose=False)
+    saved = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return Counter(node.op for node in nodes)
+
+
+def test_the_savedmodel_is_that_of_a_network_without_taf(tmp_path):
+    network = network_of(dropout=0.5)
+    before = exported(network, tmp_path / "before")
+    fit(compiled(TAF(network, RATES, seed=0)))
+    assert exported(network, tmp_path / "after") == before
 
 
 # --- fit, evaluate, predict ----------------------------------------------------------------------------
