@@ -10,37 +10,38 @@ import street_clips
 
 import taf_keras as tk
 
-classes = street_clips.split("train").classes
-WIDTHS = [16, 32, 64, 96]
+if __name__ == "__main__":
+    classes = street_clips.split("train").classes
+    WIDTHS = [16, 32, 64, 96]
 
-encoder = keras_hub.models.MiTBackbone(
-    num_layers=4,
-    layerwise_depths=[1, 1, 1, 1],
-    hidden_dims=WIDTHS,
-    layerwise_num_heads=[1, 2, 2, 3],
-    layerwise_sr_ratios=[8, 4, 2, 1],
-    layerwise_patch_sizes=[7, 3, 3, 3],
-    layerwise_strides=[4, 2, 2, 2],
-    max_drop_path_rate=0.1,  # drop path and dropout draw the same for a frame, its partner and their swaps
-    image_shape=(*street_clips.SIZE, 3),
-)
-backbone = keras_hub.models.SegFormerBackbone(encoder, projection_filters=64)
-network = keras_hub.models.SegFormerImageSegmenter(backbone, num_classes=len(classes))
+    encoder = keras_hub.models.MiTBackbone(
+        num_layers=4,
+        layerwise_depths=[1, 1, 1, 1],
+        hidden_dims=WIDTHS,
+        layerwise_num_heads=[1, 2, 2, 3],
+        layerwise_sr_ratios=[8, 4, 2, 1],
+        layerwise_patch_sizes=[7, 3, 3, 3],
+        layerwise_strides=[4, 2, 2, 2],
+        max_drop_path_rate=0.1,  # drop path and dropout draw the same for a frame, its partner and their swaps
+        image_shape=(*street_clips.SIZE, 3),
+    )
+    backbone = keras_hub.models.SegFormerBackbone(encoder, projection_filters=64)
+    network = keras_hub.models.SegFormerImageSegmenter(backbone, num_classes=len(classes))
 
-# keras-hub calls a projection after the width of its level.
-coarse_to_fine = [f"linear_{width}" for width in reversed(WIDTHS)]
-model = tk.TAF(network, dict(zip(coarse_to_fine, [0, 1e-5, 1e-4, float("inf")])), weight=1.0, seed=0)
-model.compile(
-    keras.optimizers.AdamW(1e-3),
-    keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
-    metrics=[keras.metrics.MeanIoU(len(classes), ignore_class=255, sparse_y_pred=False, name="miou")],
-)
-history = model.fit(
-    street_clips.pairs(), epochs=street_clips.EPOCHS, validation_data=street_clips.frames(), verbose=0
-).history
-street_clips.report(history)
-model.save("runs/segformer_keras_hub.keras")
-again = keras.saving.load_model("runs/segformer_keras_hub.keras")
-print(
-    f"saved in runs/segformer_keras_hub.keras; λ and rates are in it: {again.weight}, {again.term.change_rates}"
-)
+    # keras-hub calls a projection after the width of its level.
+    coarse_to_fine = [f"linear_{width}" for width in reversed(WIDTHS)]
+    model = tk.TAF(network, dict(zip(coarse_to_fine, [0, 1e-5, 1e-4, float("inf")])), weight=1.0, seed=0)
+    model.compile(
+        keras.optimizers.AdamW(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+        metrics=[keras.metrics.MeanIoU(len(classes), ignore_class=255, sparse_y_pred=False, name="miou")],
+    )
+    history = model.fit(
+        street_clips.pairs(), epochs=street_clips.EPOCHS, validation_data=street_clips.frames(), verbose=0
+    ).history
+    street_clips.report(history)
+    model.save("runs/segformer_keras_hub.keras")
+    again = keras.saving.load_model("runs/segformer_keras_hub.keras")
+    print(
+        f"saved in runs/segformer_keras_hub.keras; λ and rates are in it: {again.weight}, {again.term.change_rates}"
+    )

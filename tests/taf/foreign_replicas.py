@@ -1,4 +1,4 @@
-"""Script of test_foreign_replicas.py: trains others' networks on one replica and on two, and saves what came out.
+"""Script of test_foreign_replicas.py: trains others' networks on one replica and on two, and saves the outcomes.
 
 A process of its own, because a CPU can only be split into logical devices before TensorFlow starts.
 Usage: python foreign_replicas.py OUTPUT.npz
@@ -16,11 +16,8 @@ from taf_keras import TAF
 PAIRS = 4
 
 
-def run(foreign: Foreign, replicas: int, start=None) -> tuple[dict, list]:
-    """Returns: the figures and weights after one step, and the weights before it."""
-    strategy = tf.distribute.get_strategy()
-    if replicas > 1:
-        strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(replicas)])
+def run(foreign: Foreign, strategy, start=None) -> tuple[dict, list]:
+    """Returns: the figures of one step and how far it moved the weights, and the weights before it."""
     with strategy.scope():
         network = foreign.build()
         for layer in network._flatten_layers():
@@ -44,14 +41,16 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    one_replica = tf.distribute.get_strategy()
+    two_replicas = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])  # one for all: TensorFlow counts its sums
     arrays = {}
     with floatx("float64"):
         for name, foreign in FOREIGN.items():
             if not foreign.installed:
                 continue
             keras.utils.set_random_seed(0)
-            one, initial = run(foreign, replicas=1)
-            two, _ = run(foreign, replicas=2, start=initial)
+            one, initial = run(foreign, one_replica)
+            two, _ = run(foreign, two_replicas, initial)
             # By position: Keras numbers the names of variables on and on.
             for (what, first), second in zip(one.items(), two.values(), strict=True):
                 arrays[f"{name}/{what}"] = np.stack([first, second])

@@ -1,4 +1,4 @@
-"""TAF on five networks that others wrote: it leaves no trace in them, and what it adds to the loss is Eq. 6."""
+"""TAF on networks that others wrote: it leaves no trace in them, and what it adds to the loss is Eq. 6."""
 
 from collections import Counter
 from dataclasses import dataclass
