@@ -1,7 +1,7 @@
-"""keras-cv's DeepLabV3Plus: python examples/deeplab_keras_cv.py [EPOCHS]
+"""keras-cv's DeepLabV3Plus, which ends with softmax: python examples/deeplab_keras_cv.py [EPOCHS]
 
-The ASPP is one layer here, which hides its branches: what can be swapped are its output, which sees far and may
-change little, and the low-level feature, which is free. The network ends with softmax: δ compares what it gives.
+The ASPP is one layer here, which hides its branches: what can be swapped are the tensors at its border. These
+are its output, which sees far and may change little, and the low-level feature, which is free.
 """
 
 import keras
@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
     # Keras numbers the ASPP's name, so it is asked for. The other name is keras-cv's own.
     rates = {network.spatial_pyramid_pooling.name: 1e-5, "low_level_feature_relu": float("inf")}
+    street_clips.for_a_short_training(network)
     model = tk.TAF(network, rates, weight=1.0, contrast="identity", seed=0)
     model.compile(
         keras.optimizers.Adam(1e-3),

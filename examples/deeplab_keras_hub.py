@@ -1,7 +1,7 @@
 """keras-hub's DeepLabV3+: pip install keras-hub, then python examples/deeplab_keras_hub.py [EPOCHS]
 
-The ASPP is one layer here, which hides its branches: what can be swapped are the tensors at its border. These are its
-output, which sees far and may change little, and the low-level feature, which is free.
+The ASPP is one layer here, which hides its branches: what can be swapped are the tensors at its border. These
+are its output, which sees far and may change little, and the low-level feature, which is free.
 """
 
 import keras
@@ -31,9 +31,11 @@ if __name__ == "__main__":
     )
     network = keras_hub.models.DeepLabV3ImageSegmenter(backbone, num_classes=len(classes))
 
-    # Keras numbers the ASPP's own name (`spatial_pyramid_pooling_1`, …). The upsampling right behind it has a name
-    # that keras-hub gives, so that a saved model finds it again.
-    model = tk.TAF(network, {"encoder_output_upsampling": 1e-5, "decoder_relu": float("inf")}, weight=1.0, seed=0)
+    # Keras numbers the ASPP's own name (`spatial_pyramid_pooling_1`, …). The upsampling right behind it has
+    # a name that keras-hub gives, so that a saved model finds it again.
+    rates = {"encoder_output_upsampling": 1e-5, "decoder_relu": float("inf")}
+    street_clips.for_a_short_training(network)
+    model = tk.TAF(network, rates, weight=1.0, seed=0)
     model.compile(
         keras.optimizers.Adam(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),

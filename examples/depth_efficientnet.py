@@ -1,7 +1,7 @@
-"""A depth per pixel on Keras' EfficientNetB0, no classes at all: python examples/depth_efficientnet.py [EPOCHS]
+"""A depth per pixel, and no classes, on Keras' EfficientNetB0: python examples/depth_efficientnet.py [EPOCHS]
 
-Branches are the projections of three levels of the encoder, which the head puts together. The coarse one says how far
-things are on the whole and may change least; the fine one draws their outlines and is free.
+Branches are the projections of three levels of the encoder, which the head puts together. The coarse one says
+how far things are on the whole and may change least; the fine one draws their outlines and is free.
 """
 
 import keras
@@ -46,6 +46,7 @@ if __name__ == "__main__":
 
     # δ is in the output's own unit here: metres.
     rates = {"coarse": 1e-2, "medium": 3e-2, "fine": float("inf")}
+    street_clips.for_a_short_training(network)
     model = tk.TAF(network, rates, weight=1.0, contrast="identity", seed=0)
     model.compile(keras.optimizers.Adam(1e-2), "mean_absolute_error")
     history = model.fit(

@@ -1,4 +1,4 @@
-"""The data of the examples: synthetic streets, made and kept in the user's cache at the first use.
+"""What the examples share: synthetic streets, made and kept in the user's cache at the first use.
 
 With data of your own, `taf_keras.read_manifest(FOLDER, "train")` takes the place of `split`.
 """
@@ -8,12 +8,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that a checkout need not be installed
 
+import keras
+
 import taf_keras as tk
 from taf_keras.clips.load import load_split
 from taf_keras.config import DataConfig
 
 SIZE = (96, 96)  # of the frames, px
-EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 
 
 def split(name: str) -> tk.Split:
@@ -29,6 +31,14 @@ def pairs():
 def frames():
     """Labelled frames, for `validation_data`."""
     return tk.frames(split("val"), image_size=SIZE, workers=1)
+
+
+def for_a_short_training(network: keras.Model) -> keras.Model:
+    """Moving statistics at once: at Keras' momenta they take hundreds of steps, and validation needs them."""
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.8
+    return network
 
 
 def report(history: dict) -> None:

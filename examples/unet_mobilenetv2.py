@@ -1,7 +1,7 @@
 """A U-Net on Keras' MobileNetV2: python examples/unet_mobilenetv2.py [EPOCHS]
 
-Branches are the neck and the four skips, since these are what the decoder puts together. The neck sees most of
-the frame and may change least from frame to frame; the finer a skip, the more it may change.
+Branches are the neck and the four skips, which are what the decoder puts together. The neck sees most of the
+frame and may change least from frame to frame; the finer a skip, the more it may change.
 """
 
 import keras
@@ -28,9 +28,14 @@ if __name__ == "__main__":
     network = keras.Model(image, layers.Conv2D(len(classes), 1)(x))
 
     # These names are keras.applications'. A layer inside another model is `outer.inner`.
-    rates = dict(
-        zip([f"encoder.{name}" for name in ["block_12_add", *SKIPS]], [0, 1e-6, 1e-5, 1e-4, float("inf")])
-    )
+    rates = {
+        "encoder.block_12_add": 0,
+        "encoder.block_6_expand_relu": 1e-6,
+        "encoder.block_3_expand_relu": 1e-5,
+        "encoder.block_1_expand_relu": 1e-4,
+        "encoder.Conv1_relu": float("inf"),
+    }
+    street_clips.for_a_short_training(network)
     model = tk.TAF(network, rates, weight=1.0, seed=0)
     model.compile(
         keras.optimizers.Adam(2e-3),

@@ -186,13 +186,13 @@ class ModelConfig:
     """
 
     model: str = "deeplabv3plus"
-    model_sha256: str | None = field(default=None, metadata={"flag": False})
     backbone: str = "mobilenetv2"
     backbone_weights: str = "random"
     output_stride: int | None = None
     backbone_width: float | None = None
     head_channels: int = 64
     batch_norm_momentum: float = 0.9
+    model_sha256: str | None = field(default=None, metadata={"flag": False})
 
     def __post_init__(self):
         if self.is_own:
@@ -356,7 +356,6 @@ class TrainingConfig:
             or the `best` that were kept.
     """
 
-    optimizer: str = "sgd"
     epochs: int = 300
     batch_size: int = 16
     gradient_accumulation_steps: int = 1
@@ -369,6 +368,7 @@ class TrainingConfig:
     dtype: str = "float32"
     keep_best: str = "none"
     export_weights: str = "last"
+    optimizer: str = "sgd"
 
     def __post_init__(self):
         require_one_of("optimizer", self.optimizer, OPTIMIZERS)

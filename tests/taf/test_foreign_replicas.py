@@ -33,9 +33,10 @@ def test_two_replicas_make_the_update_of_one(outcomes, name):
     own = {what: values for what, values in outcomes.items() if what.startswith(f"{name}/")}
     if not FOREIGN[name].installed:
         pytest.skip(f"{FOREIGN[name].package} is not installed")
+    tolerance = 1e-4 if FOREIGN[name].package == "keras_cv" else 1e-6  # float32
     for what, (one, two) in own.items():
         if "seed_generator" not in what:  # one for each replica
-            np.testing.assert_allclose(two, one, rtol=1e-6, atol=1e-6, err_msg=what)
+            np.testing.assert_allclose(two, one, rtol=tolerance, atol=tolerance, err_msg=what)
     moved = [np.abs(values).max() for what, values in own.items() if "/moved/" in what]
     assert max(moved) > 1e-3, "weights that stand still agree by themselves"
     assert own[f"{name}/fit/taf"][0] > 1e-4, "the term must take part"
