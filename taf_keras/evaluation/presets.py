@@ -28,7 +28,7 @@ def change_rate(config: Config) -> Study:
     """Fig. 2: c_1 over 0, 1e-5, 1e-4, 1e-3, 1e-2, inf; the other branches keep their rates."""
     others = _rates(config)[1:]
     values = ("0", "1e-5", "1e-4", "1e-3", "1e-2", "inf")
-    arms = [_taf(f"c1={c}", c, f"--change_rates={_join((float(c), *others))}") for c in values]
+    arms = [_taf(f"c1={c}", c, f"--change_rates={_join(config, (float(c), *others))}") for c in values]
     return Study(("c₁, change of the class probabilities per frame",), (_baseline(config), *arms))
 
 
@@ -74,9 +74,16 @@ def relative_change_rate(config: Config) -> Study:
     frames stood, so that equal rates leave some hundred times less slack: hence the factors, which are ours.
     """
     rates = _rates(config)
-    arms = [_taf("per_frame", "per frame", f"--change_rates={_join(rates)}", "--relative_change_rates=false")]
+    arms = [
+        _taf(
+            "per_frame",
+            "per frame",
+            f"--change_rates={_join(config, rates)}",
+            "--relative_change_rates=false",
+        )
+    ]
     for factor in (1, 10, 100, 1000):
-        scaled = f"--change_rates={_join(factor * rate for rate in rates)}"
+        scaled = f"--change_rates={_join(config, [factor * rate for rate in rates])}"
         arms.append(
             _taf(f"relative_x{factor}", f"relative ×{factor}", scaled, "--relative_change_rates=true")
         )
@@ -105,5 +112,9 @@ def _rates(config: Config) -> Sequence[float]:
     return config.change_rates
 
 
-def _join(rates) -> str:
-    return ",".join("inf" if math.isinf(rate) else f"{rate:g}" for rate in rates)
+def _join(config: Config, rates: Sequence[float]) -> str:
+    """As --change_rates takes them: a model of the user's own has names for them."""
+    texts = ["inf" if math.isinf(rate) else f"{rate:g}" for rate in rates]
+    if config.model.is_own:
+        texts = [f"{branch}={text}" for branch, text in zip(config.branches, texts, strict=True)]
+    return ",".join(texts)

@@ -7,7 +7,7 @@ import pytest
 from absl.flags import FlagValues
 
 from flags import CONFIG_MODULES, config_from_flags
-from taf_keras.config import Config
+from taf_keras.config import Config, ModelConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.evaluation.arms import check_arms
 from taf_keras.evaluation.presets import STUDIES
@@ -108,3 +108,9 @@ def test_rates_to_be_measured_cannot_be_varied(name):
     config = parse("--change_rates=auto", "--rates_from=runs/baseline")
     with pytest.raises(UserError, match="--change_rates=auto: this study needs its numbers"):
         STUDIES[name](config)
+
+
+def test_rates_of_a_model_of_ones_own_have_names():
+    taf = TAFConfig(change_rates=(("slow_layer", 1e-6), ("fast_layer", float("inf"))))
+    study = STUDIES["change_rate"](Config(model=ModelConfig("nets.py:small"), taf=taf))
+    assert "--change_rates=slow_layer=1e-05,fast_layer=inf" in study.arms[2].flags

@@ -155,3 +155,17 @@ def test_the_optimizer_survives_its_config():
     assert type(again) is PolynomialDecay
     assert again.get_config() == schedule.get_config()
     assert [float(again(step)) for step in (0, 3, 20)] == [float(schedule(step)) for step in (0, 3, 20)]
+
+
+def test_adamw_is_that_of_keras():
+    """With the schedule, the momentum and the decay of the run; one step by its definition."""
+    config = TrainingConfig(
+        optimizer="adamw", learning_rate=0.1, momentum=0.8, weight_decay=0.5, warmup_steps=0, lr_power=1.0
+    )
+    optimizer = build_optimizer(config, steps=10)
+    variable = keras.Variable(np.float32([2.0]))
+    optimizer.apply([keras.ops.convert_to_tensor(np.float32([3.0]))], [variable])
+    # The first step is the rate in the gradient's direction, after the decay of rate·decay·w.
+    np.testing.assert_allclose(variable, [2.0 * (1 - 0.1 * 0.5) - 0.1], rtol=1e-5)
+    assert optimizer.beta_1 == 0.8
+    np.testing.assert_allclose(optimizer.learning_rate, 0.1 * (1 - 1 / 10), rtol=1e-6)
