@@ -144,7 +144,10 @@ class TAFTerm:
         return ops.cast(images, self.network.inputs[0].dtype)
 
     def _check_valid(self, valid, outputs) -> None:
-        if tuple(valid.shape[1:]) != tuple(outputs.shape[1:-1]):
+        given, needed = valid.shape[1:], outputs.shape[1:-1]
+        # In a graph, a size may be unknown until it runs.
+        sizes = zip(given, needed, strict=True) if len(given) == len(needed) else [(0, 1)]
+        if any(None not in pair and pair[0] != pair[1] for pair in sizes):
             raise ArgumentError(
                 f"valid: is {tuple(valid.shape[1:])} for each example, and the network's output "
                 f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no "
