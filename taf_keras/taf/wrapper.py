@@ -131,8 +131,6 @@ class TAF(keras.Model):
             training=True,
         )
         if outcome.taf is not None:
-            # Keras adds it to the loss of `compile`, which has this type.
-            self.add_loss(ops.cast(self._weight * ops.mean(outcome.taf), keras.config.floatx()))
             _outcome.set((self, outcome))
         return outcome.outputs
 
@@ -151,16 +149,18 @@ class TAF(keras.Model):
         ]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        # Here, and not in `call`, since JAX lets metrics change in a step's loss alone.
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
         found = _outcome.get()
-        if training and found is not None and found[0] is self:
-            outcome = found[1]
-            self._taf.update_state(outcome.taf)
-            self._branches.add(
-                branch_sums(outcome.delta, outcome.slack, outcome.drawn, len(self.term.branches))
-            )
-            _outcome.set(None)
-        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if not training or found is None or found[0] is not self:
+            return loss
+        outcome = found[1]
+        _outcome.set(None)
+        # Not by `add_loss`: replicas share its list, and one begins its call before another has read it.
+        term = ops.cast(self._weight * ops.mean(outcome.taf), loss.dtype)
+        # Metrics here, and not in `call`, since JAX lets them change in a step's loss alone.
+        self._taf.update_state(outcome.taf)
+        self._branches.add(branch_sums(outcome.delta, outcome.slack, outcome.drawn, len(self.term.branches)))
+        return loss + self._aggregate_additional_loss(term)  # over the number of replicas
 
     def test_step(self, *args, **kwargs):
         token = _testing.set(True)

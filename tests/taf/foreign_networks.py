@@ -153,7 +153,7 @@ FOREIGN = {
     ),
     "segformer": Foreign(
         segformer,
-        {"linear_32": 0.0, "linear_24": 1e-5, "linear_16": 1e-3, "linear_8": INF},
+        {"linear_32": 0.0, "linear_24": 1e-5, "linear_16": 3e-2, "linear_8": INF},
         package="keras_hub",
     ),
     "cv_deeplab": Foreign(

@@ -9,11 +9,22 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from foreign_networks import FOREIGN, Foreign, batch_of, floatx, restore, state_of
+from foreign_networks import CLASSES, FOREIGN, SIZE, Foreign, batch_of, floatx, restore, state_of
 
 from taf_keras import TAF
 
 PAIRS = 4
+
+
+def without_sums() -> keras.Model:
+    """No batch norm, so that replicas never wait for one another within a call."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    both = [keras.layers.Conv2D(4, 3, padding="same", name=name)(x) for name in ("slow", "fast")]
+    return keras.Model(image, keras.layers.Conv2D(CLASSES, 1)(keras.layers.Concatenate()(both)))
+
+
+NETWORKS = FOREIGN | {"without sums": Foreign(without_sums, {"slow": 0.0, "fast": 0.0})}
 
 
 def run(foreign: Foreign, strategy, start=None) -> tuple[dict, list]:
@@ -43,11 +54,10 @@ if __name__ == "__main__":
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     one_replica = tf.distribute.get_strategy()
-    two_replicas = tf.distribute.MirroredStrategy(
-        ["/cpu:0", "/cpu:1"]
-    )  # one for all: TensorFlow counts its sums
+    # One strategy for all networks: TensorFlow tells the sums over replicas apart by a count in it.
+    two_replicas = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
     arrays = {}
-    for name, foreign in FOREIGN.items():
+    for name, foreign in NETWORKS.items():
         if not foreign.installed:
             continue
         # keras-cv's head is float32 always, and TensorFlow adds up gradients of one type.
