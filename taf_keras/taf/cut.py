@@ -23,7 +23,8 @@ class Cut:
         network: any functional model of one input (batch, …) and one output (batch, …). Nested functional
             models are opened.
         branches: the layers whose outputs are Φ_1 … Φ_m, or {name of a branch: its layer}. A layer inside a
-            nested model is named `outer.inner`, or by its own name where no other has it.
+            nested model is named `outer.inner`, or by its own name where no other has it. A number is a
+            layer's place in the order in which the network's layers are called (`positions`).
     Raises: ArgumentError for a network or a layer that cannot be cut; it says why.
 
     Example:
@@ -40,15 +41,18 @@ class Cut:
         True
     """
 
-    def __init__(self, network: keras.Model, branches: Sequence[str] | Mapping[str, str]):
+    def __init__(self, network: keras.Model, branches: Sequence[str] | Mapping[str, str | int]):
         layers = dict(branches) if isinstance(branches, Mapping) else {name: name for name in branches}
         if not layers:
             raise ArgumentError("branches: name at least one layer of the network")
         graph = graph_of(network)
         self.network = network
         self.branches = tuple(layers)
-        self.layers = tuple(_find(graph, layer).name for layer in layers.values())
-        tensors = dict(zip(self.branches, (_output(graph, layer) for layer in self.layers), strict=True))
+        steps = [_find(graph, layer) for layer in layers.values()]
+        self.layers = tuple(step.name for step in steps)
+        # Names that Keras numbers as it goes are others when a model is built again; places are not.
+        self.positions = tuple(map(graph.steps.index, steps))
+        tensors = dict(zip(self.branches, map(_output, steps), strict=True))
 
         head = _head(graph, tensors)
         made = {tensor for step in head for tensor in step.outputs}
@@ -117,8 +121,10 @@ def _reached(steps, following) -> set[Step]:
     return found
 
 
-def _find(graph: Graph, layer: str) -> Step:
-    """The one step of that name, or whose last part it is."""
+def _find(graph: Graph, layer: str | int) -> Step:
+    """The one step of that name, or whose last part it is; or the one at that place."""
+    if isinstance(layer, int):
+        return graph.steps[layer]
     found = [step for step in graph.steps if step.name == layer]
     found = found or [step for step in graph.steps if step.name.rpartition(".")[2] == layer]
     names = list(dict.fromkeys(step.name for step in found))
@@ -138,11 +144,10 @@ def _find(graph: Graph, layer: str) -> Step:
     raise ArgumentError(f"layer {layer!r}: the network has none of this name; {hint}")
 
 
-def _output(graph: Graph, layer: str) -> int:
-    step = _find(graph, layer)
+def _output(step: Step) -> int:
     if len(step.outputs) != 1:
         raise ArgumentError(
-            f"layer {layer!r}: has {len(step.outputs)} outputs; allowed is a layer of one, such as a "
+            f"layer {step.name!r}: has {len(step.outputs)} outputs; allowed is a layer of one, such as a "
             'keras.layers.Activation("linear") behind the output that is meant'
         )
     return step.outputs[0]

@@ -41,7 +41,8 @@ class Outcome(NamedTuple):
 class TAFTerm:
     """Calls a network on pairs of frames, and finds how far a swapped branch changes its outputs (Eq. 3–6).
 
-    The passes share one call of the head Ω: they differ by the swap alone, so that δ is exactly 0 for n = 0.
+    The passes share one call of the head Ω: they differ by the swap alone, so that δ is 0 for n = 0 (but
+    for what a kernel rounds by the place of an example in the batch).
 
     Args:
         network: any functional model of one input and one output.
@@ -61,7 +62,7 @@ class TAFTerm:
         self,
         network: keras.Model,
         change_rates: Mapping[str, float],
-        layers: Mapping[str, str] | None = None,
+        layers: Mapping[str, str | int] | None = None,
         *,
         contrast: str | Callable = "softmax",
         distance: str = "l1",
@@ -74,7 +75,7 @@ class TAFTerm:
         self.change_rates = {name: float(rate) for name, rate in change_rates.items()}
         self.contrast, self.distance = contrast, distance
         self.symmetric, self.relative = symmetric, relative
-        self.cut = Cut(network, layers or list(change_rates))
+        self.cut = Cut(network, _layers(change_rates, layers or {}))
         self.branches = self.cut.branches
         rates = self.change_rates.values()
         self.drawable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))
@@ -153,6 +154,14 @@ class TAFTerm:
                 f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no "
                 "`valid`"
             )
+
+
+def _layers(change_rates, layers) -> dict[str, str | int]:
+    """{branch: layer}, in the order of the rates."""
+    for name in layers:
+        if name not in change_rates:
+            raise ArgumentError(f"layers[{name!r}]: is no branch; change_rates has {', '.join(change_rates)}")
+    return {name: layers.get(name, name) for name in change_rates}
 
 
 def _check(change_rates, contrast, distance, symmetric, batch_norm_frames) -> None:

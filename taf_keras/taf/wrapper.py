@@ -51,6 +51,7 @@ class TAF(keras.Model):
         batch_norm_frames: `key`: batch norm takes its statistics from the key frames, so that partners act
             through R+ alone; `all`: from every frame, as Keras does.
         seed: of the branches that are drawn; None draws one.
+        layers: {branch: layer} where branches are to have other names than their layers; see `Cut`.
     Raises: ArgumentError, a ValueError, for a network, layer or setting that cannot be used.
 
     Example:
@@ -82,6 +83,7 @@ class TAF(keras.Model):
         relative: bool = False,
         batch_norm_frames: str = "key",
         seed: int | None = None,
+        layers: Mapping[str, str | int] | None = None,
         name: str = "taf",
         **kwargs,
     ):
@@ -90,6 +92,7 @@ class TAF(keras.Model):
         self.term = TAFTerm(
             network,
             change_rates,
+            layers,
             contrast=contrast,
             distance=distance,
             symmetric=symmetric,
@@ -200,6 +203,7 @@ class TAF(keras.Model):
             "relative": term.relative,
             "batch_norm_frames": "key" if term.parts.key_statistics else "all",
             "seed": self.draws.get_config()["seed"],
+            "layers": dict(zip(term.branches, term.cut.positions, strict=True)),
             "name": self.name,
         }
 

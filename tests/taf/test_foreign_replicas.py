@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from foreign_networks import FOREIGN
 
+pytestmark = pytest.mark.end_to_end
 SCRIPT = Path(__file__).with_name("foreign_replicas.py")
 
 

@@ -367,3 +367,39 @@ def test_batch_norm_that_cannot_leave_partners_out(norm, what):
     with pytest.raises(ArgumentError, match=message):
         TAF(network, {"slow": 0.0})
     assert TAF(network, {"slow": 0.0}, batch_norm_frames="all").term.branches == ("slow",)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Numbered(keras.Model):
+    """Built again, its layers have other numbers in their names."""
+
+    def __init__(self):
+        image = keras.Input((16, 16, 3))
+        first, second = (keras.layers.Conv2D(2, size, padding="same") for size in (5, 1))
+        super().__init__(image, keras.layers.Add()([first(image), second(image)]))
+        self.branch = first.name
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+
+def test_branches_are_found_again_where_layers_are_numbered(tmp_path):
+    network = Numbered()
+    model = TAF(network, {network.branch: 1e-3})
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.network.branch != network.branch
+    assert loaded.term.cut.layers == (loaded.network.branch,)
+    assert loaded.term.branches == (network.branch,)
+
+
+def test_branches_may_have_names_of_their_own():
+    network = Numbered()
+    model = TAF(network, {"wide": 1e-3}, layers={"wide": network.branch})
+    assert model.term.cut.layers == (network.branch,)
+    with pytest.raises(ValueError, match=r"^layers\['broad'\]: is no branch; change_rates has wide$"):
+        TAF(network, {"wide": 1e-3}, layers={"broad": network.branch})
