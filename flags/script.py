@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from taf_keras.devices import require_tensorflow
 from taf_keras.errors import Interrupted, UserError
 
 from .recipe_files import find_flag_files
@@ -59,6 +58,8 @@ def _parse(argv: list[str], main: Callable[[], None], modules: tuple[ModuleType,
 def _call(main: Callable[[], None]) -> None:
     try:
         signal.signal(signal.SIGTERM, _terminated)
+        from taf_keras.devices import require_tensorflow  # not for --help
+
         require_tensorflow()
         main()
     except UserError as error:

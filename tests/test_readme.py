@@ -20,8 +20,9 @@ COMMANDS = [
     _ENVIRONMENT + "requirements.txt && python train.py",
     _ENVIRONMENT + "requirements-dev.txt && python -m pytest",
 ]
-# Options of tools that are run as modules, in sentences that do not name the module, and of TensorBoard.
-ELSEWHERE = {"output_dir", "arm", "seeds", "jobs", "logdir", "index_offset"}
+# Options of tools that are run as modules, in sentences that do not name the module, and of TensorBoard; and
+# pip's --no-deps.
+ELSEWHERE = {"no", "output_dir", "arm", "seeds", "jobs", "logdir", "index_offset"}
 
 
 def section(title: str) -> str:

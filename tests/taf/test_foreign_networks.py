@@ -12,6 +12,9 @@ from keras import layers, ops
 from taf_keras import TAF
 
 PAIRS, INF = 3, float("inf")
+# One with each kind of output in the default suite; all of them take minutes.
+SHORT = ("unet", "depth")
+NETWORKS = [name if name in SHORT else pytest.param(name, marks=pytest.mark.end_to_end) for name in FOREIGN]
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Case:
         return state_of(self.network)
 
 
-@pytest.fixture(scope="module", params=FOREIGN)
+@pytest.fixture(scope="module", params=NETWORKS)
 def built(request) -> Case:
     foreign = FOREIGN[request.param]
     if not foreign.installed:
@@ -128,7 +131,7 @@ def test_weight_zero_leaves_the_loss_alone(case):
         np.testing.assert_allclose(one, other, rtol=0, atol=atol, err_msg=variable.path)
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_mixed_precision(name):
     foreign = FOREIGN[name]
     if not foreign.installed:
