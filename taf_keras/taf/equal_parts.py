@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from threading import Lock
 
@@ -23,6 +24,7 @@ BATCH_NORM_FRAMES = ("key", "all")
 # Replicas take turns within a step, so that one may end its part while another is in its own.
 _lock = Lock()
 _in_use: Counter = Counter()
+_parts: ContextVar[int] = ContextVar("parts", default=1)
 
 
 class EqualParts:
@@ -53,9 +55,13 @@ class EqualParts:
     def of(self, parts: int):
         """Inside, a training step's batch has so many equal parts."""
         calls = {layer: partial(_norm_call, layer) for layer in self._norms}
-        calls |= {layer: partial(_equal_draws, layer, parts) for layer in self._drawing}
-        with statistics_of_first(parts if self.key_statistics else 1), _calls(calls):
-            yield
+        calls |= {layer: partial(_equal_draws, layer) for layer in self._drawing}
+        token = _parts.set(parts)
+        try:
+            with statistics_of_first(parts if self.key_statistics else 1), _calls(calls):
+                yield
+        finally:
+            _parts.reset(token)
 
 
 def _check_norm(layer) -> None:
@@ -69,7 +75,11 @@ def _check_norm(layer) -> None:
 
 
 def _norm_call(layer, inputs, training=None, mask=None):
-    if training and layer.trainable and mask is None:
+    if training and layer.trainable:
+        if mask is not None:
+            raise ArgumentError(
+                f'layer {layer.name!r}: batch norm of masked inputs needs batch_norm_frames="all"'
+            )
         return normalise_by_first(layer, inputs)
     return type(layer).call(layer, inputs, training=training, mask=mask)
 
@@ -78,8 +88,9 @@ def _generators(layer) -> list[keras.random.SeedGenerator]:
     return [value for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)]
 
 
-def _equal_draws(layer, parts: int, *args, **kwargs):
+def _equal_draws(layer, *args, **kwargs):
     """The layer's outputs of each part, every one from the same state of its generators."""
+    parts = _parts.get()  # of this replica: another one may be in its head already
     states = [(generator.state, ops.add(generator.state, 0)) for generator in _generators(layer)]
     examples = next(x.shape[0] for x in keras.tree.flatten((args, kwargs)) if _is_batch(x))
     outputs = []
