@@ -4,6 +4,8 @@ Branches are the four linear projections, one of each level of the encoder, whic
 fuses. The coarsest (of the most channels) sees the whole frame and may change least; the finest is free.
 """
 
+from pathlib import Path
+
 import keras
 import keras_hub
 import street_clips
@@ -39,6 +41,7 @@ if __name__ == "__main__":
         street_clips.pairs(), epochs=street_clips.EPOCHS, validation_data=street_clips.frames(), verbose=0
     ).history
     street_clips.report(history)
+    Path("runs").mkdir(exist_ok=True)
     model.save("runs/segformer_keras_hub.keras")
     saved = keras.saving.load_model("runs/segformer_keras_hub.keras")
     print(f"saved in runs/segformer_keras_hub.keras, with λ = {saved.weight} and {saved.term.change_rates}")
