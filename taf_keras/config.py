@@ -491,7 +491,7 @@ class Config:
         self._check_statistics()
         crop_size = self.data.crop_size or self.data.image_size
         if crop_size is not None:
-            check_crop_size(crop_size, self.data.image_size, self.model.output_stride or 1)
+            check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
 
     def check_accumulation(self, replicas: int) -> None:
         """UserError unless each of `replicas` can cut its key frames into equal small batches."""
@@ -680,9 +680,10 @@ def check_weights_file(weights: str) -> None:
     )
 
 
-def check_crop_size(crop_size, image_size, output_stride: int) -> None:
+def check_crop_size(crop_size, image_size, output_stride: int | None) -> None:
     """UserError unless the crop lies within the image and covers two cells of the coarsest features."""
     text = "x".join(map(str, crop_size))
+    output_stride = output_stride or 1  # that of a model of the user's own is not known
     least = 2 * output_stride
     require(
         min(crop_size) >= least,

@@ -27,10 +27,10 @@ def export_model(
     """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of every size that the
-    network takes, and
-    returns {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height,
-    width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and `serve_float32`, both
-    of one input, `images`. `assets.extra/classes.json` holds the class names and colours.
+    network takes, and returns {"probabilities": float32 (batch, height, width, classes), "labels": int32
+    (batch, height, width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and
+    `serve_float32`, both of one input, `images`. `assets.extra/classes.json` holds the
+    class names and colours.
 
     The folder gets its name only when the export is complete.
 

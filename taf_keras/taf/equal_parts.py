@@ -19,8 +19,6 @@ from keras import ops
 from taf_keras.errors import ArgumentError
 from taf_keras.models.batch_norm import BatchNormalization, normalise_by_first, statistics_of_first
 
-BATCH_NORM_FRAMES = ("key", "all")
-
 # Replicas take turns within a step, so that one may end its part while another is in its own.
 _lock = Lock()
 _in_use: Counter = Counter()
@@ -35,7 +33,7 @@ class EqualParts:
 
     Args:
         network: its layers are looked at, those inside other layers too.
-        batch_norm_frames: one of BATCH_NORM_FRAMES.
+        batch_norm_frames: one of config.BATCH_NORM_FRAMES.
     Raises: ArgumentError for batch norm that cannot take its statistics from key frames alone.
     """
 

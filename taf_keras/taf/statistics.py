@@ -50,11 +50,9 @@ class BranchStatistics(keras.metrics.Metric):
 
     def update_state(self, delta, limit, drawn):
         """Adds float (batch,) δ and slack of int (batch,) drawn branches."""
-        self.add(branch_sums(delta, limit, drawn, len(self.branches)))
-
-    def add(self, sums):
-        """Adds what `branch_sums` found."""
-        self.sums.assign_add(sum_over_replicas(sums))
+        one_hot = ops.one_hot(drawn, len(self.branches), dtype="float32")  # (batch, m)
+        each = ops.stack([delta, ops.cast(delta > limit, "float32"), ops.ones_like(delta)])
+        self.sums.assign_add(sum_over_replicas(ops.matmul(each, one_hot)))
 
     def result(self):
         return self.figures(self.sums, undrawn=0.0)
@@ -72,16 +70,3 @@ class BranchStatistics(keras.metrics.Metric):
                 mean = total / ops.maximum(count[i], 1)
                 values[f"{name}/{branch}"] = ops.where(count[i] > 0, mean, undrawn)
         return values
-
-
-def branch_sums(delta, limit, drawn, branches: int):
-    """Sums over a batch, by branch: of δ, of the examples over the slack, and of all.
-
-    Args:
-        delta, limit: float (batch,), δ and slack of each example.
-        drawn: int (batch,), its branch, below `branches`.
-    Returns: float32 (3, branches).
-    """
-    one_hot = ops.one_hot(drawn, branches, dtype="float32")  # (batch, branches)
-    each = ops.stack([delta, ops.cast(delta > limit, "float32"), ops.ones_like(delta)])
-    return ops.matmul(each, one_hot)

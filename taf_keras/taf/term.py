@@ -9,10 +9,11 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from taf_keras.config import BATCH_NORM_FRAMES
 from taf_keras.errors import ArgumentError
 from taf_keras.taf import losses
 from taf_keras.taf.cut import Cut
-from taf_keras.taf.equal_parts import BATCH_NORM_FRAMES, EqualParts
+from taf_keras.taf.equal_parts import EqualParts
 from taf_keras.taf.swap import swap_branches, take_branches
 
 SYMMETRIC = ("both", "key")

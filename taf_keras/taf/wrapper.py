@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from taf_keras.errors import ArgumentError
-from taf_keras.taf.statistics import BranchStatistics, ReplicaMean, branch_sums
+from taf_keras.taf.statistics import BranchStatistics, ReplicaMean
 from taf_keras.taf.term import Outcome, TAFTerm
 
 # Of the step at work in this thread; replicas, which take turns, have one each.
@@ -162,7 +162,7 @@ class TAF(keras.Model):
         term = ops.cast(self._weight * ops.mean(outcome.taf), loss.dtype)
         # Metrics here, and not in `call`, since JAX lets them change in a step's loss alone.
         self._taf.update_state(outcome.taf)
-        self._branches.add(branch_sums(outcome.delta, outcome.slack, outcome.drawn, len(self.term.branches)))
+        self._branches.update_state(outcome.delta, outcome.slack, outcome.drawn)
         return loss + self._aggregate_additional_loss(term)  # over the number of replicas
 
     def test_step(self, *args, **kwargs):

@@ -152,7 +152,7 @@ def _load(config: Config, names) -> dict[str, Split]:
     # Only the files tell whether the crop fits them.
     image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
     crop_size = config.data.crop_size or image.shape[:2]
-    check_crop_size(crop_size, image.shape[:2], config.model.output_stride or 1)
+    check_crop_size(crop_size, image.shape[:2], config.model.output_stride)
     return splits
 
 
