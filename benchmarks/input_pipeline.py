@@ -38,9 +38,9 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
-from taf_keras.clips.load import load_split
-from taf_keras.clips.pack import pack
 from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
+from taf_keras.datasets.load import load_split
+from taf_keras.pack import pack
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.pipeline.pairing import draw, locate
 

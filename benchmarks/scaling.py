@@ -25,11 +25,11 @@ import numpy as np
 from benchmarks import train_step as ts
 from benchmarks.timing import Options, Row, Target, ratios, seconds, take_turns
 from taf_keras.clips.clip import Clip, Frame, Split
-from taf_keras.clips.load import load_split
-from taf_keras.clips.pack import pack
-from taf_keras.clips.synthetic import CLASSES as TABLE
 from taf_keras.config import Config, DataConfig, ModelConfig
+from taf_keras.datasets.load import load_split
+from taf_keras.pack import pack
 from taf_keras.pipeline.batches import training_batches
+from taf_keras.streets import CLASSES as TABLE
 
 SIZE = (96, 128)
 STEPS = 5  # of a turn

@@ -93,7 +93,7 @@ def main(model_dir: str, steps: str) -> None:
 
     done("import")
     from benchmarks import train_step as ts
-    from taf_keras.clips.load import load_split
+    from taf_keras.datasets.load import load_split
     from taf_keras.pipeline.batches import training_batches
 
     config = ModelDir(model_dir).read_config()

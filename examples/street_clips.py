@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that a checkout need no
 import keras
 
 import taf_keras as tk
-from taf_keras.clips.load import load_split
 from taf_keras.config import DataConfig
+from taf_keras.datasets.load import load_split
 
 SIZE = (96, 96)  # of the frames, px
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 8

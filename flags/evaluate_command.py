@@ -14,7 +14,7 @@ from . import evaluation, script
 def main() -> None:
     # TensorFlow takes seconds to import: not before --help.
     if evaluation.is_study():
-        from taf_keras.evaluation.studies.run import run_study
+        from taf_keras.studies.run import run_study
 
         run_study(**evaluation.study_arguments())
     else:

@@ -15,7 +15,7 @@ _PUBLIC = {
     "Cut": "taf_keras.taf.cut",
     "pairs": "taf_keras.pipeline.keras_data",
     "frames": "taf_keras.pipeline.keras_data",
-    "read_manifest": "taf_keras.clips.read",
+    "read_manifest": "taf_keras.inspection.read",
     "export": "taf_keras.serving.network_export",
     "Frame": "taf_keras.clips.clip",
     "Clip": "taf_keras.clips.clip",

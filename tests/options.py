@@ -23,15 +23,16 @@ from absl import flags as absl_flags
 from flags import CONFIG_MODULES, config_from_flags, evaluation
 from taf_keras import config
 from taf_keras.config import Config
-from taf_keras.evaluation import presets
+from taf_keras.experiments import presets
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {path.stem: path for path in sorted((ROOT / "flags" / "recipes").glob("*.flags"))}
 TRAIN, EVALUATE = "train.py", "evaluate.py"
-CHECK, EXTRACT, PACK = (f"taf_keras.clips.{name}" for name in ("check", "extract", "pack"))
-PREDICT, CLUSTER = "taf_keras.serving.predict", "taf_keras.training.local_cluster"
+CHECK, EXTRACT, PACK = (f"taf_keras.{name}" for name in ("check", "extract", "pack"))
+PREDICT, CLUSTER = "taf_keras.predict", "taf_keras.local_cluster"
 SWEEP, TABLE1, REPORT, SHEET = (
-    f"taf_keras.evaluation.{name}" for name in ("sweep", "table1", "report", "contact_sheet")
+    *(f"taf_keras.{name}" for name in ("sweep", "table1", "report")),
+    "taf_keras.evaluation.contact_sheet",
 )
 
 # --- What is executed -------------------------------------------------------------------------------

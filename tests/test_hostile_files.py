@@ -1,7 +1,7 @@
 """Files from strangers: each gives one clear UserError or is harmless, and none runs code.
 
-What is refused in the paths of a manifest is in clips/test_manifest.py, in images clips/test_damage.py, in
-packed data clips/test_packed.py; what a report escapes is in evaluation/test_report.py.
+What is refused in the paths of a manifest is in datasets/test_manifest.py, in images
+inspection/test_damage.py, in packed data datasets/test_packed.py; what a report escapes is in report/test_report.py.
 """
 
 import io
@@ -16,18 +16,18 @@ import keras
 import numpy as np
 import pytest
 
-from taf_keras.clips import load, manifest
-from taf_keras.clips.check import check_split
 from taf_keras.config import Config, DataConfig, ModelConfig
+from taf_keras.datasets import load, manifest
 from taf_keras.errors import UserError
-from taf_keras.evaluation import report
 from taf_keras.evaluation.evaluate import saved_model_predictor
 from taf_keras.evaluation.network import load_network
-from taf_keras.evaluation.report_curves import read_histories
-from taf_keras.evaluation.runs import Run, collect
+from taf_keras.experiments.runs import Run, collect
+from taf_keras.inspection.check import check_split
 from taf_keras.models.backbones import build_backbone
 from taf_keras.models.build import build_model
-from taf_keras.serving.predict import load_classes
+from taf_keras.predict import load_classes
+from taf_keras.report import gather as report
+from taf_keras.report.curves import read_histories
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.training.callbacks import WriteHistory
 

@@ -4,28 +4,55 @@ import ast
 import os
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Part of taf_keras -> the parts that it may import, besides itself.
-_BASE = {"config", "devices", "errors", "progress"}
+# Parts of taf_keras, from the ground up -> the parts that each may import, besides itself.
+_BASE = {"config", "errors", "progress", "atomic", "devices"}
+_DATA = _BASE | {"clips", "streets", "datasets", "video", "inspection"}
+_METHOD = _DATA | {"pipeline", "models", "taf", "storage", "evaluation"}
+_RUNS = _METHOD | {"serving", "multi_worker", "training"}
 ALLOWED = {
-    "config": {"errors"},
-    "devices": {"config", "errors"},
     "errors": set(),
     "progress": set(),
+    "config": {"errors"},
+    "atomic": {"errors"},
+    "devices": {"config", "errors"},
     "clips": _BASE,
+    "streets": _BASE | {"clips"},
+    "datasets": _BASE | {"clips", "streets", "video"},
+    "video": _BASE | {"clips", "datasets"},
+    "inspection": _BASE | {"clips", "datasets", "video"},
     "pipeline": _BASE | {"clips"},
     "models": _BASE,
     "taf": _BASE | {"models"},
     "storage": _BASE,
-    "evaluation": _BASE | {"clips", "pipeline", "models", "taf", "storage"},
-    "serving": _BASE | {"clips", "pipeline", "models", "taf", "storage", "evaluation"},
-    "training": _BASE | {"clips", "pipeline", "models", "taf", "storage", "evaluation", "serving"},
+    "evaluation": _DATA | {"pipeline", "models", "taf", "storage"},
+    "serving": _DATA | {"storage", "evaluation"},
+    "multi_worker": _BASE,
+    "training": _METHOD | {"serving", "multi_worker"},
+    "experiments": _METHOD,
+    "studies": _METHOD | {"experiments"},
+    "report": _METHOD | {"experiments"},
+    # Commands: the top floor, which nothing below may know.
+    "check": _DATA,
+    "extract": _DATA,
+    "pack": _DATA,
+    "predict": _METHOD | {"serving"},
+    "sweep": _METHOD | {"experiments"},
+    "table1": _METHOD | {"experiments"},
+    "local_cluster": _BASE | {"experiments"},
 }
+EARLIER_NAMES = [  # of commands: each starts the one that has its place
+    *(f"taf_keras/clips/{name}.py" for name in ("check", "extract", "pack")),
+    *(f"taf_keras/evaluation/{name}.py" for name in ("sweep", "table1", "report")),
+    "taf_keras/serving/predict.py",
+    "taf_keras/training/local_cluster.py",
+]
 VOID = "taf_keras.clips.clip"  # the id of pixels that do not count, which losses must know
 # Files that run on any backend of Keras, but for those that are TensorFlow's.
 KERAS_ALONE = ["taf_keras/models", "taf_keras/taf", "taf_keras/evaluation/confusion.py"]
@@ -91,7 +118,7 @@ def test_imports_point_one_way():
     wrong = []
     for file in python_files("taf_keras"):
         own = file.relative_to(ROOT / "taf_keras").parts[0].removesuffix(".py")
-        if own == "__init__":
+        if own == "__init__" or name(file) in EARLIER_NAMES:
             continue
         for module in sorted(imports(file)):
             if not within(module, "taf_keras") or part(module) in {"", own} | ALLOWED[own]:
@@ -100,6 +127,15 @@ def test_imports_point_one_way():
                 continue
             wrong.append(f"{name(file)} imports {module}")
     refuse(wrong)
+
+
+def test_no_file_imports_itself_in_the_end():
+    known = {module_of(file): file for file in python_files("taf_keras")}
+    graph = {
+        module: {other for other in imports(file) if other in known.keys() - {module}}
+        for module, file in known.items()
+    }
+    list(TopologicalSorter(graph).static_order())  # CycleError names the circle
 
 
 def test_swap_and_losses_know_tensors_and_names():
@@ -145,9 +181,7 @@ def test_what_uses_keras_alone_is_imported_where_there_is_no_tensorflow():
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    "module", ["taf_keras.training.run", "taf_keras.clips.load", "taf_keras.clips.synthetic"]
-)
+@pytest.mark.parametrize("module", ["taf_keras.training.run", "taf_keras.datasets.load", "taf_keras.streets"])
 def test_checks_of_the_input_come_before_tensorflow(module, tmp_path):
     """A bad flag is refused without the seconds that TensorFlow takes to import."""
     code = f"import sys, {module}; print({{'tensorflow', 'keras', 'keras_cv'}} & set(sys.modules))"

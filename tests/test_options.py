@@ -2,6 +2,8 @@
 
 import ast
 import re
+import runpy
+import sys
 from functools import cache
 
 import pytest
@@ -16,6 +18,7 @@ from options import (
     executed,
     values_of,
 )
+from test_imports import EARLIER_NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")  # of runpy
 PROGRAMS = (TRAIN, EVALUATE, *sorted(commands()))
@@ -45,7 +48,22 @@ def test_the_table_names_nothing_that_is_not_documented():
 def test_every_module_that_can_be_run_is_documented():
     started = [path for path in (ROOT / "taf_keras").rglob("*.py") if GUARD in path.read_text()]
     names = {str(path.relative_to(ROOT).with_suffix("")).replace("/", ".") for path in started}
-    assert names == commands()
+    earlier = {name.removesuffix(".py").replace("/", ".") for name in EARLIER_NAMES}
+    assert {name.removesuffix(".__main__") for name in names - earlier} == commands()
+
+
+@pytest.mark.parametrize("file", EARLIER_NAMES)
+def test_commands_keep_their_earlier_names(file, capsys, monkeypatch):
+    earlier = file.removesuffix(".py").replace("/", ".")
+    text = (ROOT / file).read_text(encoding="utf-8")
+    (now,) = re.findall(r"python -m (taf_keras[.\w]+)", text)
+    shown = []
+    for module in (earlier, now):
+        monkeypatch.setattr(sys, "argv", [module, "--help"])
+        with pytest.raises(SystemExit):
+            runpy.run_module(module, run_name="__main__")
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] and f"python -m {now}" in shown[0]
 
 
 @cache

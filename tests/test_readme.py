@@ -109,7 +109,9 @@ def test_every_flag_exists():
 
 def test_every_module_that_is_run_exists():
     for module in re.findall(r"-m (taf_keras[\w.]+)", README):
-        assert '__name__ == "__main__"' in (ROOT / (module.replace(".", "/") + ".py")).read_text(), module
+        place = ROOT / module.replace(".", "/")
+        file = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+        assert '__name__ == "__main__"' in file.read_text(), module
 
 
 def test_every_link_and_picture_exists():

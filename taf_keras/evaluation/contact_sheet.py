@@ -11,11 +11,11 @@ import numpy as np
 
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.clips.decode import read_image, read_label
-from taf_keras.clips.load import load_split
-from taf_keras.clips.video import write
 from taf_keras.config import DataConfig, require
+from taf_keras.datasets.load import load_split
 from taf_keras.errors import UserError
 from taf_keras.evaluation.pictures import colourise
+from taf_keras.video.frames import write
 
 _OFFSETS = (-14, -7, -3, 0, 3, 7, 14)
 _WIDTH_PX = 160  # of one frame

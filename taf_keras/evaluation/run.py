@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from taf_keras.clips.check import load_checked
-from taf_keras.clips.load import class_table, evaluation_split
+from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.devices import out_of_memory, prepare
 from taf_keras.evaluation.evaluate import (
     describe,
@@ -16,6 +15,7 @@ from taf_keras.evaluation.evaluate import (
 )
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.pictures import write_pictures
+from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
 from taf_keras.storage.model_dir import ModelDir, write_json
 

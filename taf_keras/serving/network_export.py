@@ -17,7 +17,7 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, and returns
     {"probabilities": float32 (batch, height, width, classes), "labels": int32 (batch, height, width)}.
-    `python -m taf_keras.serving.predict --model=FOLDER` reads it. (For other outputs, such as a depth, there
+    `python -m taf_keras.predict --model=FOLDER` reads it. (For other outputs, such as a depth, there
     is Keras' own `network.export`.)
 
     Args:

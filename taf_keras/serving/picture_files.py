@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from taf_keras.clips.video import write
 from taf_keras.errors import UserError
+from taf_keras.video.frames import write
 
 # Of what OpenCV reads. Names decide, not contents: a broken picture shall be named, not passed over.
 SUFFIXES = (
@@ -23,7 +23,7 @@ SUFFIXES = (
     *(".tiff", ".webp"),
 )
 RESULTS = ("labels", "overlay")
-_TEXT = b"tEXtSoftware\0taf_keras.serving.predict"
+_TEXT = b"tEXtSoftware\0taf_keras.predict"
 # A chunk of text in every PNG that is written here, behind its first chunk, which ends at this byte.
 _MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
 _MARK_BEGIN = 33

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+from taf_keras.atomic import replaced, unfinished
 from taf_keras.config import Config
 from taf_keras.errors import UserError, first_line
-from taf_keras.storage.atomic import replaced, unfinished
 from taf_keras.storage.lock import Held, hold, is_lock
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")

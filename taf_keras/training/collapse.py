@@ -10,7 +10,7 @@ from keras import ops
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
-from taf_keras.evaluation.studies.branches import BranchedNetwork, mean_over_places
+from taf_keras.evaluation.branches import BranchedNetwork, mean_over_places
 
 FRAMES = 8  # key frames of the validation split on which branches are watched
 LEAST_CHANGE = 0.0002  # share of the pixels

@@ -6,16 +6,16 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 
-from taf_keras.clips.check import load_checked
+from taf_keras.atomic import writing
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image
-from taf_keras.clips.load import class_table, evaluation_split
 from taf_keras.config import Config, check_crop_size, check_weights_file, with_model_file
+from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.errors import PartlyDone, UserError
+from taf_keras.inspection.check import load_checked
+from taf_keras.multi_worker.cluster import read_cluster
 from taf_keras.progress import clock
-from taf_keras.storage.atomic import writing
 from taf_keras.storage.model_dir import ModelDir, write_json
-from taf_keras.training.cluster import read_cluster
 
 
 def train(config: Config) -> dict:
@@ -61,7 +61,7 @@ def train(config: Config) -> dict:
     # 2. Files on disk are looked at before TensorFlow's seconds, clips generated after what it refuses.
     generates = config.data.dataset == "synthetic"
     splits = {} if generates else _load(config, names)
-    from taf_keras.training.connection import broken_connections, from_chief
+    from taf_keras.multi_worker.connection import broken_connections, from_chief
     from taf_keras.training.session import Session
     from taf_keras.training.strategy import build_strategy
 
@@ -200,5 +200,5 @@ def _last_screen(run: ModelDir, metrics: dict) -> None:
         f"everything is in {run.path}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
         f"  look at it     tensorboard --logdir={run.tensorboard}\n"
         f"  evaluate it    python evaluate.py --model_dir={run.path} --split=val\n"
-        f"  use it         python -m taf_keras.serving.predict --model={run.export} IMAGE… --output_dir=DIR"
+        f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
     )

@@ -10,21 +10,21 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
-from taf_keras.clips.load import evaluation_split
 from taf_keras.config import Config
+from taf_keras.datasets.load import evaluation_split
 from taf_keras.devices import describe, out_of_memory
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.evaluation.network import exported_checkpoint, latest_checkpoint, load_network
 from taf_keras.models.build import build_model
+from taf_keras.multi_worker.cluster import Cluster
+from taf_keras.multi_worker.connection import from_chief, share_state
 from taf_keras.progress import Progress
 from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
 from taf_keras.storage.checkpoint import Best
 from taf_keras.storage.model_dir import ModelDir
 from taf_keras.taf.trainer import TAFTrainer
-from taf_keras.training.cluster import Cluster
-from taf_keras.training.connection import from_chief, share_state
 from taf_keras.training.fit import fit
 from taf_keras.training.objective import build_objective
 from taf_keras.training.optimizer import build_optimizer

@@ -9,9 +9,9 @@ import tensorflow as tf
 from taf_keras.config import Config
 from taf_keras.devices import prepare
 from taf_keras.errors import UserError
+from taf_keras.multi_worker.cluster import Cluster
+from taf_keras.multi_worker.connection import connect
 from taf_keras.pipeline.share import Share
-from taf_keras.training.cluster import Cluster
-from taf_keras.training.connection import connect
 
 
 def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from taf_keras.clips import image_files
-from taf_keras.clips.check import check_split
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
 from taf_keras.clips.decode import inspect_image, read_checked_image, read_image, read_label
 from taf_keras.errors import UserError
+from taf_keras.inspection.check import check_split
 
 CLASSES = ClassTable(("road", "car", "sky"), ((0, 0, 0),) * 3)
 JPEG = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()

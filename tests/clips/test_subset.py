@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from taf_keras.clips import pack
+from taf_keras import pack
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split, clips_of
-from taf_keras.clips.load import load_split
 from taf_keras.clips.subset import keep_clips, keep_labels, label_every_frame
 from taf_keras.config import DataConfig
+from taf_keras.datasets.load import load_split
 
 CLASSES = ClassTable(("a",), ((0, 0, 0),))
 

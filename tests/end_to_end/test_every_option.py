@@ -39,14 +39,14 @@ from taf_examples import pyramid
 from training.test_run import weights
 
 from flags import config_from_flags, evaluation
+from taf_keras import check as check_command
 from taf_keras import config as settings
-from taf_keras.clips import check_command
 from taf_keras.config import Config, DataConfig
 from taf_keras.errors import UserError
-from taf_keras.evaluation import presets, runs
 from taf_keras.evaluation.run import evaluate
-from taf_keras.evaluation.studies.run import run_study
+from taf_keras.experiments import presets, runs
 from taf_keras.models import build
+from taf_keras.studies.run import run_study
 from taf_keras.training import session
 from taf_keras.training.run import train
 

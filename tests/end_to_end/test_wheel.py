@@ -108,9 +108,7 @@ def test_a_recipe_is_found_by_its_name(form, installed):
 
 def test_table_1_finds_its_recipes(installed):
     words = ["--dataset=camvid", "--data_dir=CAMVID", "--output_dir=runs/table1", "--rows=4", "--dry_run"]
-    printed = installed.succeed(
-        "python", "-m", "taf_keras.evaluation.table1", *words, "--", "--backbone_weights=random"
-    )
+    printed = installed.succeed("python", "-m", "taf_keras.table1", *words, "--", "--backbone_weights=random")
     assert f" GPU hours  taf-train --flagfile={installed.site_packages}/taf_keras/flags/recipes/" in printed
 
 
@@ -123,7 +121,7 @@ def test_a_run_is_trained_and_evaluated(installed, trained):
 def test_commands_start_the_training_of_the_package(installed, trained):
     """A sweep asks the trainer for the settings of its arms, and of runs that have ended."""
     words = ["--output_dir=runs/tiny", "--seeds=0", "--arm=base:", "--", *TINY]
-    assert "| base | 1 |" in installed.succeed("python", "-m", "taf_keras.evaluation.sweep", *words)
-    other = installed.run("python", "-m", "taf_keras.evaluation.sweep", *words, "--learning_rate=0.5")
+    assert "| base | 1 |" in installed.succeed("python", "-m", "taf_keras.sweep", *words)
+    other = installed.run("python", "-m", "taf_keras.sweep", *words, "--learning_rate=0.5")
     assert other.returncode == 1
     assert "learning_rate" in other.stderr

@@ -204,7 +204,7 @@ def test_a_choice_is_refused_in_the_words_of_the_config():
 
 def test_evaluation_flags_are_the_arguments_of_evaluate_and_of_a_study():
     from taf_keras.evaluation.run import evaluate
-    from taf_keras.evaluation.studies.run import run_study
+    from taf_keras.studies.run import run_study
 
     values = parse(modules=[evaluation])
     assert evaluation.arguments(values) == {
@@ -233,7 +233,7 @@ def test_empty_evaluation_flags_are_none():
 
 
 def test_the_studies_are_those_that_there_are():
-    from taf_keras.evaluation.studies.run import STUDIES
+    from taf_keras.studies.run import STUDIES
 
     assert tuple(STUDIES) == evaluation.STUDIES
 

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from taf_examples import every_layer
 
-from taf_keras.clips import camvid
 from taf_keras.config import BRANCHES, ModelConfig
+from taf_keras.datasets import camvid
 from taf_keras.errors import UserError
 from taf_keras.models import build
 from taf_keras.serving import export

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from taf_keras.clips import camvid
-from taf_keras.clips.load import class_table
+from taf_keras import predict
 from taf_keras.config import BRANCHES, ModelConfig
+from taf_keras.datasets import camvid
+from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import load_network
 from taf_keras.models.build import build_model
-from taf_keras.serving import predict
 from taf_keras.serving.export import export_model
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from taf_keras.clips import camvid
 from taf_keras.config import BRANCHES, ModelConfig
+from taf_keras.datasets import camvid
 from taf_keras.models.build import build_model
 from taf_keras.serving.export import export_model
 

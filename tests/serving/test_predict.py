@@ -12,8 +12,8 @@ from PIL import Image
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.image_files import inspect_image
 from taf_keras.errors import BadFileError
+from taf_keras.predict import main
 from taf_keras.serving.export import export_model
-from taf_keras.serving.predict import main
 
 CLASSES = ClassTable(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 RNG = np.random.default_rng(0)
@@ -171,7 +171,7 @@ def test_results_are_whole_pngs(run):
     run("in", "--output_dir=out")
     with Image.open("out/a_labels.png") as image:
         assert (image.mode, image.size) == ("L", (9, 6))
-        assert image.info == {"Software": "taf_keras.serving.predict"}
+        assert image.info == {"Software": "taf_keras.predict"}
         image.verify()  # its checksums
 
 
@@ -213,7 +213,7 @@ def test_an_interruption_has_a_code_of_its_own(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("a.png")
-    monkeypatch.setattr("taf_keras.serving.predict.read_checked_image", interrupted)
+    monkeypatch.setattr("taf_keras.predict.read_checked_image", interrupted)
     assert run("a.png")[::2] == (130, ["interrupted"])
 
 

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from taf_keras import atomic
 from taf_keras.errors import UserError
-from taf_keras.storage import atomic, checkpoint
+from taf_keras.storage import checkpoint
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from conftest import tiny_config
 from taf_examples import halves
 
-from taf_keras.clips.load import load_split
 from taf_keras.config import BRANCHES
+from taf_keras.datasets.load import load_split
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches

@@ -1,0 +1,101 @@
+"""Which classes the training labels show: what training cannot learn, or has been told wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from taf_keras.clips.clip import VOID, ClassTable, Split
+from taf_keras.errors import UserError
+from taf_keras.inspection.look import Looks
+
+_SHOWN = 8  # absent classes that are named
+
+
+def label_pixels(split: Split, looks: Looks) -> np.ndarray:
+    """int64 (key frames, classes + 1): label pixels of each class, void last."""
+    return np.stack([looks.label(clip.key_frame).pixels for clip in split.clips])
+
+
+def absent_classes(split: Split, looks: Looks) -> tuple[str, ...]:
+    """The names of the classes of which the labels have no pixel."""
+    return tuple(split.classes.names[i] for i in _absent_ids(split, looks))
+
+
+def _absent_ids(split: Split, looks: Looks) -> np.ndarray:
+    return np.flatnonzero(label_pixels(split, looks).sum(axis=0)[:-1] == 0)
+
+
+def require_several_classes(split: Split, looks: Looks) -> None:
+    """UserError where the labels show one class alone, of a table of several, beside void.
+
+    Such a training ends with a perfect score and has learnt nothing. Most often masks of 0 and 255 are meant
+    to have two classes, and 255 counts as void.
+    """
+    classes, pixels = split.classes, label_pixels(split, looks).sum(axis=0)
+    (present,), (absent,) = np.nonzero(pixels[:-1]), np.nonzero(pixels[:-1] == 0)
+    if len(classes) < 2 or len(present) > 1:
+        return
+    has_void, count = pixels[-1] > 0, len(split.clips)
+    raise UserError(
+        f"split {split.name}: its {f'{count:,} label maps hold' if count > 1 else 'label map holds'} "
+        f"{_described(classes, present)}{' and void' if has_void else ''} alone, no pixel of "
+        f"{_described(classes, absent)}: there is nothing to tell apart; "
+        + (_instead_of_void(classes, absent) if has_void else _ids_of(classes))
+    )
+
+
+def absence_warning(split: Split, looks: Looks, everywhere: np.ndarray | None = None) -> str | None:
+    """A sentence on the classes of which the training labels have no pixel; None where they have all.
+
+    Where class 0 is one of them, and has no pixel elsewhere either, ids may begin at 1: with the last class
+    absent none is out of range then, and every pixel counts as a neighbour of its class.
+
+    Args:
+        everywhere: int (classes + 1,), label pixels of all splits together, where they are known.
+    """
+    absent = _absent_ids(split, looks)
+    if not len(absent):
+        return None
+    text = (
+        f"the training labels have no pixel of {_described(split.classes, absent)}: "
+        f"the model cannot learn {'it' if len(absent) == 1 else 'them'}"
+    )
+    generated = isinstance(split.clips[0].key_frame.label, np.ndarray)  # whose ids are right
+    elsewhere = everywhere is not None and everywhere[0] > 0
+    if absent[0] > 0 or split.classes.lookup[0] != 0 or generated or elsewhere:
+        return text
+    return (
+        f"{text}; if ids begin at 1 in your label maps, every pixel counts as the class after its own in "
+        "the list: then subtract 1 from every id but void"
+    )
+
+
+def _instead_of_void(classes: ClassTable, absent: Sequence[int]) -> str:
+    """What to write where void is meant as a class."""
+    void = np.flatnonzero(classes.lookup == VOID).tolist()
+    name, text, value = "a class", "the id of that class", "ID"
+    if len(absent) == 1:
+        name = classes.names[absent[0]]
+        text = value = _raw_id(classes, absent[0])
+    counts = f"{', '.join(map(str, void))} {'counts' if len(void) == 1 else 'count'} as void"
+    return (
+        f"{counts}: where that stands for {name}, write {text} in its place, in each FILE: "
+        "ids = numpy.array(PIL.Image.open(FILE)); "
+        f"ids[ids == {void[-1]}] = {value}; PIL.Image.fromarray(ids).save(FILE)"
+    )
+
+
+def _ids_of(classes: ClassTable) -> str:
+    return f"label maps must hold the ids of the classes, {_described(classes, range(len(classes)))}"
+
+
+def _described(classes: ClassTable, ids: Sequence[int]) -> str:
+    """'road (id 3), car (id 8)', with the ids that label maps hold."""
+    named = [f"{classes.names[i]} (id {_raw_id(classes, i)})" for i in ids[:_SHOWN]]
+    return ", ".join(named) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+
+
+def _raw_id(classes: ClassTable, train_id: int) -> int:
+    return int(np.flatnonzero(classes.lookup == train_id)[0])

@@ -1,0 +1,184 @@
+"""What is in a data set, and whether training would start with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.clip import Clip, Split
+from taf_keras.config import SPLITS, DataConfig, require
+from taf_keras.datasets import load
+from taf_keras.errors import BadFileError, UserError
+from taf_keras.inspection.blank_frames import BlankFrame, blank_warnings, find_blank_frames
+from taf_keras.inspection.check import require_usable, usable_clips
+from taf_keras.inspection.class_coverage import absence_warning, label_pixels, require_several_classes
+from taf_keras.inspection.leakage import Leak, find_leaks
+from taf_keras.inspection.look import DamageWithin, Looks, Size, look_at
+from taf_keras.inspection.partner_reach import partners_out_of_reach
+from taf_keras.progress import Progress
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What was found in one split. Figures are those of the usable clips, with `partners_within` in force.
+
+    Attributes:
+        partners_within: n_h where training draws partners from the split, else 0: key frames alone, as where
+            n_h reaches none.
+        found: number of clips before bad ones were left out.
+        split, looks: the usable clips, and what was found of all files.
+        bad: every bad file.
+        blank: frames that show nothing of their own; only a thorough look finds them.
+        error: what is wrong with the split as a whole; None if it can be used.
+    """
+
+    name: str
+    partners_within: int
+    found: int
+    split: Split | None
+    looks: Looks
+    bad: tuple[BadFileError, ...]
+    blank: tuple[BlankFrame, ...]
+    error: UserError | None
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        return self.split.clips if self.split else ()
+
+    @property
+    def frames(self) -> int:
+        return len({frame.identity for frame in self._frames})
+
+    @property
+    def labelled_frames(self) -> int:
+        return len({frame.identity for frame in self._frames if frame.label is not None})
+
+    @property
+    def _frames(self):
+        return (frame for clip in self.clips for frame in clip.window(self.partners_within))
+
+    @property
+    def sizes(self) -> Counter[Size]:
+        """Frames by their size, the most frequent first."""
+        sizes = {frame.identity: self.looks.image(frame).size for frame in self._frames}
+        return Counter(dict(Counter(sizes.values()).most_common()))
+
+    def partners(self, temporal_context: int) -> Counter[int]:
+        """Number of partners -> clips that have so many, ascending."""
+        counts = Counter(len(clip.offsets(temporal_context)) - 1 for clip in self.clips)
+        return Counter(dict(sorted(counts.items())))
+
+    def offsets(self, temporal_context: int) -> Counter[int]:
+        """Offset n -> clips that have it."""
+        return Counter(n for clip in self.clips for n in clip.offsets(temporal_context))
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """int64 (key frames, classes + 1): label pixels of each class, void last."""
+        return label_pixels(self.split, self.looks)
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was found in a data set, and what a training with its settings would make of it."""
+
+    data: DataConfig
+    method: str
+    thorough: bool
+    splits: tuple[SplitReport, ...]
+    leaks: tuple[Leak, ...]
+
+    @property
+    def refusal(self) -> str | None:
+        """Why training would not start, None if it would."""
+        bad = [error for split in self.splits for error in split.bad]
+        for split in self.splits:
+            if split.bad and self.data.on_bad_file == "refuse":
+                more = f", the first of {len(bad):,} bad files" if len(bad) > 1 else ""
+                return f"{split.bad[0]}{more}; --on_bad_file=skip leaves such files out"
+            if split.error:
+                return str(split.error)
+        for error in bad:
+            if isinstance(error, DamageWithin):
+                return f"{error}; training would find that too late to leave it out: replace or remove it"
+        return None
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """(split, sentence) on each thing that does not stop a training and may still be wrong."""
+        found = []
+        for split in self.splits:
+            if split.name == "train" and split.clips and not split.error:
+                others = sum(other.pixels.sum(axis=0) for other in self.splits if other.clips)
+                sentence = absence_warning(split.split, split.looks, others)
+                found += [(split.name, sentence)] if sentence else []
+            found += [(split.name, text) for text in blank_warnings(split.name, split.frames, split.blank)]
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        if self.refusal:
+            return f"training would not start: {self.refusal}"
+        splits = ", ".join(dict.fromkeys(leak.of for leak in self.leaks))
+        see = [f"the warning{'s' if len(self.warnings) > 1 else ''}"] if self.warnings else []
+        see += ["the leakage"] if splits else []
+        above = f", but see {' and '.join(see)} above" if see else ""
+        return f"training would start{above}" + (f": metrics of {splits} may be too good" if splits else "")
+
+
+def survey(
+    data: DataConfig, method: str, names: Sequence[str] = (), thorough: bool = True, threads: int = 2
+) -> DataReport:
+    """Looks at every file of the splits `names`: by default train, val and what else the data set has.
+
+    Raises: no UserError; what is wrong is in the report.
+    """
+    splits = tuple(_survey(data, method, name, thorough, threads) for name in names or _all_splits(data))
+    leaks = []
+    for seen, measured in combinations(splits, 2):
+        near = data.temporal_context if seen.name == "train" else 0
+        if seen.split and measured.split:
+            leaks += find_leaks(
+                seen.split, seen.looks, measured.split, measured.looks, seen.partners_within, near
+            )
+    return DataReport(data, method, thorough, splits, tuple(leaks))
+
+
+def _all_splits(data: DataConfig) -> tuple[str, ...]:
+    """In the order of SPLITS; train and val even if they are missing, since training needs them."""
+    try:
+        there = load.splits(data)
+    except UserError:  # which reading a split will meet again
+        there = ()
+    return tuple(name for name in SPLITS if name in ("train", "val", *there))
+
+
+def _survey(data: DataConfig, method: str, name: str, thorough: bool, threads: int) -> SplitReport:
+    within = data.temporal_context if name == "train" and method != "baseline" else 0
+    bad = BadFiles("skip")  # all are wanted, even where the first would stop training
+    split, found, looks, blank, error = None, 0, Looks({}, {}), (), None
+    try:
+        with Progress(f"reading {name} clips") as progress:
+            split = load.load_split(data, name, progress, bad)
+        found = len(split.clips)
+        require(found > 0, f"split {name}: has no labelled clip")
+        if problem := partners_out_of_reach(split, data, within):
+            error, within = UserError(problem), 0  # the rest of the report is about key frames alone
+        with Progress(f"checking {name} files") as progress:
+            looks = look_at(split, within, thorough, True, threads, progress)
+        clips = usable_clips(split, looks, data.image_size, within, bad)
+        split = Split(name, clips, split.classes)
+        require_usable(name, clips, looks, data.image_size, bad)
+        if thorough:
+            blank = find_blank_frames(clips, within, looks)
+        if name == "train":
+            require_several_classes(split, looks)
+    except UserError as raised:
+        error = error or raised
+    return SplitReport(name, within, found, split, looks, tuple(bad.found), blank, error)

@@ -1,0 +1,70 @@
+"""Fig. 4: how accurate predictions remain when one branch comes from a frame |n| frames away."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from taf_keras.evaluation.branches import BranchedNetwork
+from taf_keras.evaluation.confusion import summarise
+from taf_keras.evaluation.evaluate import confusion_matrix
+from taf_keras.studies.footage import Footage
+from taf_keras.studies.panels import add_curve, add_legend, new_panels
+
+
+def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.DataFrame:
+    """mIoU of the key frames' predictions with one branch swapped, for each branch and interval.
+
+    The truth is the key frame's label. Frames before and after the key frame count alike, in one
+    confusion matrix for ±n. At interval 0 the branch is taken from the key frame itself, so that its
+    figures are those of the plain evaluation.
+
+    Returns: columns `branch`, `interval_frames`, `frames` (predictions that were counted), `miou` and
+        `pixel_accuracy`, both shares in [0, 1].
+    """
+    classes = len(footage.split.classes)
+    matrices = {(b, n): np.zeros((classes, classes)) for b in network.branches for n in footage.intervals}
+    frames_counted = Counter()
+    for clips in footage.batches(on_progress):
+        keys = [clip.key_frame for clip in clips]
+        images, labels = footage.images(keys), footage.labels(keys)
+        features = network.features(images)
+        for interval in footage.intervals:
+            for positions, frames in footage.partners(clips, interval):
+                own = {name: x.numpy()[positions] for name, x in features.items()}
+                other = network.features(footage.images(frames))
+                frames_counted[interval] += len(frames)
+                for branch in network.branches:
+                    swapped = own | {branch: other[branch]}
+                    predictions = network.predict(swapped)
+                    matrix = confusion_matrix(labels[positions], predictions, classes)
+                    matrices[branch, interval] += matrix
+    rows = []
+    for (branch, interval), matrix in matrices.items():
+        values = summarise(matrix)
+        figures = {name: values[name] for name in ("miou", "pixel_accuracy")}
+        count = {"frames": frames_counted[interval]}
+        rows.append({"branch": branch, "interval_frames": interval} | count | figures)
+    return pd.DataFrame(rows)
+
+
+def draw(table: pd.DataFrame, footage: Footage):
+    """One chart per branch with one curve per model.
+
+    Args:
+        table: tables of `measure`, with the columns `model` and `seed` before them.
+    Returns: a matplotlib figure.
+    """
+    branches = list(table.branch.drop_duplicates())
+    figure, panels = new_panels(
+        [f"{branch} swapped" for branch in branches], 3, "swap interval |n| (frames)", "mIoU (%)"
+    )
+    models = list(table.model.drop_duplicates())
+    for axes, branch in zip(panels, branches, strict=True):
+        for i, model in enumerate(models):
+            rows = table[(table.branch == branch) & (table.model == model)]
+            add_curve(axes, rows, "interval_frames", "miou", i, model, scale=100)
+    add_legend(figure, panels[0], "model")
+    return figure

@@ -1,0 +1,279 @@
+"""Reports on runs that are written by hand."""
+
+import base64
+import dataclasses
+import html
+import json
+import shlex
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from absl.flags import FlagValues
+
+from flags import CONFIG_MODULES, config_from_flags, flag_name
+from taf_keras.config import Config, TAFConfig
+from taf_keras.errors import UserError
+from taf_keras.experiments.settings import as_flags, changed, settings
+from taf_keras.report import gather as report
+from taf_keras.report.html import Markup, element, escaped
+from taf_keras.sweep import build_study
+
+BASELINE = Config(taf=TAFConfig(method="baseline"))
+
+
+def parse(*flags: str) -> Config:
+    values = FlagValues()
+    for module in CONFIG_MODULES:
+        module.define(values)
+    values(["train.py", *flags])
+    return config_from_flags(values)
+
+
+def write_run(folder: Path, config: Config, seed: int, miou: float, classes=("road", "car"), **files) -> Path:
+    folder.mkdir(parents=True)
+    config = replace(config, training=replace(config.training, seed=seed))
+    per_class = dict.fromkeys(classes, miou)
+    metrics = {"split": "test", "frames": 10, "miou": miou, "pixel_accuracy": 0.5, "training_seconds": 61.0}
+    metrics |= {"per_class_iou": per_class, "per_class_accuracy": per_class}
+    (folder / "config.json").write_text(files.get("config_json", json.dumps(config.to_dict())))
+    if "metrics" not in files or files["metrics"] is not None:
+        (folder / "metrics.json").write_text(files.get("metrics", json.dumps(metrics)))
+    (folder / "history.csv").write_text(files.get("history", "epoch,loss,val_miou\n0,2.0,\n1,1.5,0.3\n"))
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    """Five seeds of a baseline with 30 … 34 % mIoU and of TAF with 1, 3, 2, 5, 4 points more."""
+    for seed, gain in enumerate([0.01, 0.03, 0.02, 0.05, 0.04]):
+        base = 0.30 + 0.01 * seed
+        write_run(tmp_path / "runs" / "baseline" / f"seed-{seed}", BASELINE, seed, base)
+        write_run(tmp_path / "runs" / "taf" / f"seed-{seed}", Config(), seed, base + gain)
+    return tmp_path / "runs"
+
+
+def make_page(*arguments) -> str:
+    output = Path(arguments[0]).parent / "pages" / "report.html"
+    report.main([*map(str, arguments), f"--output={output}"])
+    return output.read_text()
+
+
+class Elements(HTMLParser):
+    """The page as a browser sees it: its elements with their attributes, and the text between them."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found, self.text, self.skip = [], "", 0
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_has_the_numbers(runs, capsys):
+    text = Elements(make_page(runs)).text
+    assert "Arms: 2. Runs: 10." in text
+    # TAF has 31, 34, 34, 38, 38 %: sample variance 9, standard error 3/√5 = 1.34.
+    # The gains have mean 3 and sample variance 2.5; t of 4 degrees of freedom is 2.776: 2.776·√0.5 = 1.963.
+    assert "baseline32.00 ± 0.71" in text
+    assert "taf35.00 ± 1.34+3.00 (+1.04 … +4.96)" in text
+    assert "road32.035.0 +3.0" in text
+    assert "wrote     " in capsys.readouterr().out
+
+
+def test_the_page_says_of_which_weights_its_figures_are(runs, tmp_path):
+    assert "All figures are of the last weights." in Elements(make_page(runs)).text
+    best = replace(
+        Config(), training=replace(Config().training, keep_best="miou", export_weights="best", epochs=100)
+    )
+    write_run(tmp_path / "runs" / "best" / "seed-0", best, 0, 0.5)
+    text = Elements(make_page(runs)).text
+    assert "of the weights with the best validation for best; of the last ones for all other arms." in text
+
+
+def test_only_intervals_without_0_are_coloured(runs):
+    found = Elements(make_page(runs)).found
+    # mIoU and both classes, once as IoU and once as accuracy.
+    assert sum(attributes.get("class") == "up" for _, attributes in found) == 5
+    assert not any(attributes.get("class") == "down" for _, attributes in found)
+
+
+def test_the_reference_can_be_chosen(runs):
+    assert "baseline32.00 ± 0.71−3.00 (−4.96 … −1.04)" in Elements(make_page(runs, "--reference=taf")).text
+    with pytest.raises(SystemExit, match="--reference=slow: allowed are"):
+        make_page(runs, "--reference=slow")
+
+
+def test_runs_that_have_no_result_are_left_out_and_named(runs, capsys):
+    write_run(runs / "a" / "seed-0", Config(), 0, 0.3, metrics=None)
+    write_run(runs / "b" / "seed-0", Config(), 0, 0.3, metrics='{"miou": "high"}')
+    write_run(runs / "c" / "seed-0", Config(), 0, 0.3, config_json="{")
+    other_split = {"split": "<b>", "frames": 1, "per_class_iou": {}, "per_class_accuracy": {}}
+    other_split |= {"miou": 0.1, "pixel_accuracy": 0.1}
+    write_run(runs / "c2" / "seed-0", Config(), 0, 0.3, metrics=json.dumps(other_split))
+    write_run(runs / "d" / "seed-0", Config(), 0, 0.3)  # like taf/seed-0
+    write_run(runs / "e" / "seed-0", Config(), 9, 0.3, history="no\x00table")
+    page = make_page(runs)
+    assert "Arms: 2. Runs: 11." in page  # ten, and that of e, which has no learning curve
+    out = capsys.readouterr().out
+    for line in (
+        f"{runs}/a/seed-0: has not ended",
+        f"{runs}/b/seed-0/metrics.json: damaged",
+        f"{runs}/c/seed-0/config.json: damaged",
+        f"{runs}/c2/seed-0/metrics.json: damaged",
+        f"{runs}/taf/seed-0: has the settings and the seed of {runs}/d/seed-0",
+    ):
+        assert f"left out  {line}" in out
+        assert html.escape(line) in page
+    with pytest.raises(SystemExit, match="no run here has ended"):
+        make_page(runs / "a")
+    with pytest.raises(UserError, match="is not a folder"):
+        report.gather([runs / "nowhere"])
+
+
+def test_arms_on_other_frames_are_not_compared(runs):
+    other = replace(BASELINE, data=replace(BASELINE.data, dataset="camvid", data_dir="data"))
+    write_run(runs / "other", other, 0, 0.9)
+    found, _ = report.group(report.gather([runs])[0])
+    assert [(e.title, [arm.name for arm in e.arms]) for e in found] == [
+        ("synthetic, test, 10 frames", ["baseline", "taf"]),
+        ("camvid, test, 10 frames", ["other"]),
+    ]
+
+
+def test_other_scenes_are_other_frames(runs):
+    """Of one data set, by a setting that its title then says."""
+    write_run(runs / "other", replace(BASELINE, data=replace(BASELINE.data, scene_seed=3)), 0, 0.9)
+    found, _ = report.group(report.gather([runs])[0])
+    assert [(e.title, [arm.name for arm in e.arms]) for e in found] == [
+        ("synthetic, test, 10 frames, scene_seed=0", ["baseline", "taf"]),
+        ("synthetic, test, 10 frames, scene_seed=3", ["other"]),
+    ]
+
+
+@pytest.mark.parametrize("jobs_folder", ["runs", "runs/again"])
+def test_seeds_with_teachers_of_their_own_are_one_arm(runs, jobs_folder):
+    for seed in range(3):
+        teacher = f"{jobs_folder}/baseline/seed-{seed}"
+        pseudo = parse("--method=pseudo", f"--teacher={teacher}")
+        write_run(runs / "pseudo" / f"seed-{seed}", pseudo, seed, 0.5)
+        rates = replace(Config().taf, change_rates=(0.1 + seed,) * 5, rates_from=teacher)
+        write_run(runs / "auto" / f"seed-{seed}", replace(Config(), taf=rates), seed, 0.6)
+    (experiment,), _ = report.group(report.gather([runs])[0])
+    assert {arm.name: len(arm.runs) for arm in experiment.arms} == {
+        "baseline": 5, "auto": 3, "pseudo": 3, "taf": 5,
+    }  # fmt: skip
+    page = make_page(runs)
+    assert f"--teacher={jobs_folder}/baseline/seed-{{seed}}" in page
+    assert "--change_rates=auto" in page
+
+
+def test_arms_of_one_folder_have_names_of_their_own(runs):
+    """An arm whose flags were changed between its seeds."""
+    write_run(runs / "taf" / "seed-7", replace(Config(), taf=replace(Config().taf, weight=9.0)), 7, 0.9)
+    (experiment,), _ = report.group(report.gather([runs])[0])
+    names = {arm.name: [run.seed for run in arm.runs] for arm in experiment.arms}
+    assert names == {
+        "baseline": [0, 1, 2, 3, 4],
+        str(runs / "taf" / "seed-0"): [0, 1, 2, 3, 4],
+        str(runs / "taf" / "seed-7"): [7],
+    }
+
+
+def test_pictures_are_in_the_page_as_they_are(runs):
+    rng = np.random.default_rng(0)
+    paths = [
+        runs / "taf" / "seed-1" / "evaluation" / "test" / "best.png",
+        runs / "taf" / "seed-1" / "evaluation" / "swap" / "fig4.png",
+        runs / "miou.png",
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (8, 8, 3), np.uint8))
+    found = Elements(make_page(runs)).found
+    sources = [attributes["src"] for tag, attributes in found if tag == "img"]
+    embedded = {base64.b64decode(s.split(",")[1]) for s in sources if s.startswith("data:image/png;")}
+    assert embedded == {path.read_bytes() for path in paths}
+    # Loss and val mIoU, as drawings.
+    assert sum(source.startswith("data:image/svg+xml;") for source in sources) == 2
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&</td><script>alert(2)</script>"
+
+
+def test_hostile_names_are_text(tmp_path):
+    folder_name = HOSTILE.replace("/", "")
+    config = replace(Config(), model=replace(Config().model, backbone_weights=HOSTILE))
+    history = f'epoch,loss,"delta/{HOSTILE.replace(chr(34), "")}","delta/$\\frac$"\n0,1,2,3\n'
+    write_run(tmp_path / "runs" / folder_name, config, 0, 0.3, classes=(HOSTILE, "$\\frac"), history=history)
+    metrics = tmp_path / "runs" / folder_name / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"steps": HOSTILE}))
+    picture = tmp_path / "runs" / folder_name / "evaluation" / folder_name / f"{folder_name}.png"
+    picture.parent.mkdir(parents=True)
+    cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    write_run(tmp_path / "runs" / f"2{folder_name}", config, 0, 0.3)  # left out, with its name
+    page = Elements(make_page(tmp_path / "runs"))
+    assert page.text.count(HOSTILE) >= 4  # class (twice), steps, weights
+    assert page.text.count(folder_name) >= 4
+    assert {tag for tag, _ in page.found} <= {
+        *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "span", "small"),
+        *("table", "thead", "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption", "img"),
+        *("svg", "circle", "line", "pre", "code", "nav", "a", "ul", "li"),
+    }
+    for _, attributes in page.found:
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("src", "data:image/").startswith("data:image/")
+        assert attributes.get("href", "#").startswith("#")
+    policies = [a["content"] for tag, a in page.found if tag == "meta" and "http-equiv" in a]
+    assert policies[0].startswith("default-src 'none'; img-src data:")
+
+
+def test_text_is_escaped_unless_it_is_marked():
+    assert element("p", "<b>", Markup("<i></i>"), title='"') == '<p title="&quot;">&lt;b&gt;<i></i></p>'
+    assert escaped(escaped("&")) == "&amp;"
+
+
+def test_the_command_repeats_the_runs(runs, tmp_path):
+    slow = replace(parse("--method=slow", "--learning_rate=0.1"), data=BASELINE.data)
+    write_run(runs / "it's slow" / "seed-7", slow, 7, 0.3)
+    page = Elements(make_page(runs)).text
+    command = page[page.index("python -m taf_keras.sweep") :].split("Every run")[0]
+    words = shlex.split(command.replace("\\\n", " "))
+    arms = [words[i + 1] for i, word in enumerate(words) if word == "--arm"]
+    common = words[words.index("--") + 1 :] if "--" in words else []
+    study = build_study(arms, [], None, "baseline", common)
+    repeated = {arm.name: parse(*common, *arm.flags) for arm in study.arms}
+    assert repeated == {"baseline": BASELINE, "it's slow": slow, "taf": Config()}
+    assert "--seeds=0,1,2,3,4,7" in words
+
+
+OTHERS = [
+    ["--method=baseline", "--noflip", "--image_size=96x128", "--crop_size=64x96", "--batch_size=3"],
+    ["--change_rates=1e-4,inf,inf", "--model=fcn8s", "--relative_change_rates", "--taf_weight=0.1"],
+    ["--dataset=camvid", "--data_dir=a folder's", "--backbone_weights=x=y", "--partner_label_weight=2"],
+    ["--backbone=resnet50", "--output_stride=8", "--seed=3", "--learning_rate=1e-20"],
+]
+
+
+@pytest.mark.parametrize("flags", OTHERS)
+def test_settings_are_flags_that_mean_the_same(flags):
+    config = parse(*flags)
+    again = parse(*as_flags(changed(settings(config))))
+    assert replace(again, training=replace(again.training, seed=config.training.seed)) == config
+
+
+def test_every_setting_has_the_name_of_its_flag():
+    expected = {
+        flag_name(group.name, field.name)
+        for group in fields(Config)
+        if group.name != "runtime"
+        for field in dataclasses.fields(group.default_factory)
+    }
+    assert set(settings(Config())) == expected - {"seed"}

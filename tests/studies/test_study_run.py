@@ -1,0 +1,106 @@
+"""Studies from the folders of runs to their files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from taf_keras.errors import UserError
+from taf_keras.evaluation.network import load_network
+from taf_keras.studies.panels import new_panels, over_seeds
+from taf_keras.studies.run import STUDIES, run_study
+
+MODULE = "taf_keras.studies.run"
+
+
+@pytest.fixture(scope="module")
+def runs(finished_run, tmp_path_factory):
+    """Folders of two runs that differ by their seed alone, as far as their settings say."""
+    folder = tmp_path_factory.mktemp("studied") / "taf"
+    for seed in (0, 1):
+        copy = folder / f"seed-{seed}"
+        shutil.copytree(finished_run[0].runtime.model_dir, copy)
+        config = json.loads((copy / "config.json").read_text())
+        config["training"]["seed"] = seed
+        (copy / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks():
+    """Loads the network of a checkpoint once for all tests."""
+    known = {}
+
+    def load_once(config, names, checkpoint):
+        if checkpoint not in known:
+            known[checkpoint] = load_network(config, names, checkpoint)
+        return known[checkpoint]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{MODULE}.load_network", load_once)
+        yield
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_writes_its_table_its_figure_and_to_tensorboard(study, runs, tmp_path):
+    first = runs / "seed-0"
+    table = run_study(study, [str(first)], max_clips=2, output_dir=str(tmp_path))
+    written = pd.read_csv(tmp_path / f"{study}.csv")
+    pd.testing.assert_frame_equal(
+        written, table.drop(columns="prediction", errors="ignore"), check_dtype=False
+    )
+    assert list(written.columns[:2]) == ["model", "seed"]
+    assert set(written.model) == {"seed-0"}
+    assert (tmp_path / f"{study}.png").stat().st_size > 5000
+    events = EventAccumulator(str(first / "tensorboard" / "studies")).Reload()
+    assert f"studies/{study}" in events.Tags()["tensors"]
+
+
+def test_seeds_are_rows_of_one_model_and_one_curve(runs, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(f"{MODULE}.save_chart", lambda figure, path: drawn.append(figure) or path)
+    monkeypatch.setattr(f"{MODULE}.log_picture", lambda *args: None)
+    monkeypatch.setattr(f"{MODULE}.read_image", lambda path: None)
+    table = run_study("swap_interval", [str(runs)], branch="atrous6", max_clips=1)
+    assert set(zip(table.model, table.seed, strict=True)) == {("taf", 0), ("taf", 1)}
+    assert set(table.branch) == {"atrous6"}
+    (axes,) = drawn[0].axes
+    assert axes.get_legend_handles_labels()[1] == ["taf"]
+    assert (runs / "seed-0" / "studies" / "swap_interval.csv").is_file()  # the default folder
+    assert "2/2" in capsys.readouterr().out
+
+
+def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{MODULE}.load_network", None)  # nothing is loaded
+    folder = str(runs / "seed-0")
+    with pytest.raises(UserError, match="--study=fig4: allowed are swap_interval, predictions"):
+        run_study("fig4", [folder])
+    with pytest.raises(UserError, match=r"--branch=stride32: deeplabv3plus .* has image_pool"):
+        run_study("swap_interval", [folder], branch="stride32")
+    with pytest.raises(UserError, match="--study=change_rate changes no branch"):
+        run_study("change_rate", [folder], branch="image_pool")
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    shutil.copy(Path(folder) / "config.json", unfinished)
+    with pytest.raises(UserError, match="unfinished: holds no checkpoint yet"):
+        run_study("attenuation", [folder, str(unfinished)])
+
+
+def test_means_over_seeds_have_standard_errors():
+    """1, 2, 3 have the standard deviation 1: 1/√3 is the error of their mean."""
+    table = pd.DataFrame({"n": [0, 0, 0, 5], "miou": [1.0, 2.0, 3.0, 4.0]})
+    result = over_seeds(table, ["n"], "miou")
+    assert list(result["n"]) == [0, 5]
+    assert list(result["mean"]) == [2, 4]
+    np.testing.assert_allclose(result["error"], [1 / np.sqrt(3), np.nan])
+
+
+def test_panels_are_as_many_as_their_titles():
+    figure, panels = new_panels(list("abcd"), 3, "x", "y")
+    assert [axes.get_title() for axes in panels] == list("abcd")
+    assert len(figure.axes) == 4
+    assert [axes.get_ylabel() for axes in panels] == ["y", "", "", "y"]
