@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.processes import measure_fresh, run_fresh
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 FLAGS = ["--validations=0", "--val_clips=1", "--test_clips=1"]
 SMOKE = ["--image_size=32x48", "--train_clips=8", "--backbone_width=0.35", "--head_channels=8"]
@@ -59,7 +59,7 @@ def through_train(run: Path, flags: list[str]) -> dict:
     """Seconds from the start of `train.py` to the end of its first step, and of each later step."""
     started = time.time()
     run_fresh("train.py", f"--model_dir={run}", *flags)
-    times = step_times(ModelDir(run).steps)
+    times = step_times(Run(run).steps)
     first, last = min(times), max(times)
     step = (times[last] - times[first]) / max(1, last - first)
     # The log has every tenth step; those from the second to the tenth are steady ones already.
@@ -96,7 +96,7 @@ def main(model_dir: str, steps: str) -> None:
     from taf_keras.datasets.load import load_split
     from taf_keras.pipeline.batches import training_batches
 
-    config = ModelDir(model_dir).read_config()
+    config = Run(model_dir).config
     split = load_split(config.data, "train")
     batch = next(iter(training_batches(split, config)))
     started = time.perf_counter()

@@ -29,7 +29,7 @@ from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm,
 from taf_keras.experiments.comparison import compare, markdown
 from taf_keras.experiments.execute import interruptible, train_all
 from taf_keras.experiments.presets import STUDIES, Study
-from taf_keras.experiments.runs import TRAIN, Run, collect, parse_seeds, plan, read_configs, split_arguments
+from taf_keras.experiments.runs import TRAIN, Job, collect, parse_seeds, plan, read_configs, split_arguments
 
 
 def build_study(
@@ -69,7 +69,7 @@ def build_study(
     return Study(axes, tuple(own), reference)
 
 
-def write_results(runs: Sequence[Run], study: Study, folder: Path) -> None:
+def write_results(runs: Sequence[Job], study: Study, folder: Path) -> None:
     """Prints the comparison of the runs that have ended; writes it, its chart and its TensorBoard logs."""
     results = collect(runs)
     if results.empty:

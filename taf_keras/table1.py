@@ -28,7 +28,7 @@ from taf_keras.experiments.command_line import RECIPES, TRAIN_SHOWN
 from taf_keras.experiments.comparison import METRICS, compare, with_error
 from taf_keras.experiments.execute import interruptible, train_all
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS, gpu_hours
-from taf_keras.experiments.runs import TRAIN, Run, collect, parse_seeds, plan, split_arguments
+from taf_keras.experiments.runs import TRAIN, Job, collect, parse_seeds, plan, split_arguments
 
 _HEADER = re.compile(
     r"# Table 2, row (\d+): (.+)\.\n"
@@ -113,7 +113,7 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plan_rows(rows: Sequence[Row], options: argparse.Namespace, extra: Sequence[str]) -> list[Run]:
+def plan_rows(rows: Sequence[Row], options: argparse.Namespace, extra: Sequence[str]) -> list[Job]:
     """One run for each row and seed; `extra` are flags of train.py, which win over the recipe."""
     check_flags("behind --", extra)
     arms = [
@@ -125,7 +125,7 @@ def plan_rows(rows: Sequence[Row], options: argparse.Namespace, extra: Sequence[
     return plan(arms, parse_seeds(options.seeds), options.output_dir)
 
 
-def describe_cost(runs: Sequence[Run], sustained_tflops: float) -> str:
+def describe_cost(runs: Sequence[Job], sustained_tflops: float) -> str:
     """The command of each run and an estimate of its GPU hours, with what it assumes.
 
     Raises: UserError for a speed that is none.

@@ -1,7 +1,8 @@
 """Files from strangers: each gives one clear UserError or is harmless, and none runs code.
 
 What is refused in the paths of a manifest is in datasets/test_manifest.py, in images
-inspection/test_damage.py, in packed data datasets/test_packed.py; what a report escapes is in report/test_report.py.
+inspection/test_damage.py, in packed data datasets/test_packed.py; what a report escapes is in
+report/test_report.py.
 """
 
 import io
@@ -21,14 +22,14 @@ from taf_keras.datasets import load, manifest
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import saved_model_predictor
 from taf_keras.evaluation.network import load_network
-from taf_keras.experiments.runs import Run, collect
+from taf_keras.experiments.runs import Job, collect
 from taf_keras.inspection.check import check_split
 from taf_keras.models.backbones import build_backbone
 from taf_keras.models.build import build_model
 from taf_keras.predict import load_classes
 from taf_keras.report import gather as report
 from taf_keras.report.curves import read_histories
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.training.callbacks import WriteHistory
 
 ROOT = Path(__file__).parents[1]
@@ -242,7 +243,7 @@ HOSTILE_SETTINGS = [
 )
 def test_a_setting_of_another_type_or_size_is_named(group, name, value, tmp_path):
     (tmp_path / "config.json").write_text(with_setting(group, name, value))
-    message = refusal(ModelDir(str(tmp_path)).read_config)
+    message = refusal(lambda: Run(tmp_path).config)
     assert message.startswith(f"{tmp_path / 'config.json'}: damaged: ")
     assert name in message or "taf_weight" in message
     assert len(message) < 300 + len(str(tmp_path))
@@ -265,16 +266,16 @@ def test_a_setting_of_another_type_or_size_is_named(group, name, value, tmp_path
 )
 def test_a_config_that_is_none_is_refused(content, tmp_path):
     (tmp_path / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert "config.json: damaged: " in refusal(ModelDir(str(tmp_path)).read_config)
+    assert "config.json: damaged: " in refusal(lambda: Run(tmp_path).config)
 
 
 # --- Figures of runs --------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def run(tmp_path) -> ModelDir:
+def run(tmp_path) -> Run:
     """A run that has ended, but for its figures."""
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     run.claim(Config())
     return run
 
@@ -286,10 +287,10 @@ BAD_METRICS += ['{"miou": "<b>", "pixel_accuracy": 1}', '{"miou": [1], "pixel_ac
 @pytest.mark.parametrize("content", BAD_METRICS, ids=range(len(BAD_METRICS)))
 def test_damaged_metrics_are_named(content, run):
     """By a sweep; and by a report, which leaves the run out."""
-    run.metrics.write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = refusal(collect, [Run("arm", 0, (), Config(), run)])
-    assert message.startswith(f"{run.metrics}: damaged: ")
-    assert refusal(report.read_run, run).startswith(f"{run.metrics}: damaged: ")
+    run.metrics_file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refusal(collect, [Job("arm", 0, (), Config(), run)])
+    assert message.startswith(f"{run.metrics_file}: damaged: ")
+    assert refusal(report.read_run, run).startswith(f"{run.metrics_file}: damaged: ")
 
 
 BAD_HISTORIES = [
@@ -304,14 +305,14 @@ BAD_HISTORIES = [
 
 @pytest.mark.parametrize("content", BAD_HISTORIES, ids=range(len(BAD_HISTORIES)))
 def test_a_damaged_history_is_refused_or_harmless(content, run):
-    run.history.write_bytes(content if isinstance(content, bytes) else content.encode())
+    run.history_file.write_bytes(content if isinstance(content, bytes) else content.encode())
     for history in read_histories([run]):
         assert all(dtype.kind in "fiu" for dtype in history.dtypes)
-    assert Run("arm", 0, (), Config(), run).epochs_done <= 2
+    assert Job("arm", 0, (), Config(), run).epochs_done <= 2
     try:
-        assert len(WriteHistory(run.history, first_epoch=1).rows) <= 1
+        assert len(WriteHistory(run.history_file, first_epoch=1).rows) <= 1
     except UserError:
-        assert refusal(WriteHistory, run.history, 1).startswith(f"{run.history}: damaged: ")
+        assert refusal(WriteHistory, run.history_file, 1).startswith(f"{run.history_file}: damaged: ")
 
 
 # --- Manifests --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Parts of taf_keras, from the ground up -> the parts that each may import, besides itself.
-_BASE = {"config", "errors", "progress", "atomic", "devices"}
+_BASE = {"config", "errors", "progress", "files", "devices"}
 _DATA = _BASE | {"clips", "streets", "datasets", "video", "inspection"}
 _METHOD = _DATA | {"pipeline", "models", "taf", "storage", "evaluation"}
 _RUNS = _METHOD | {"serving", "multi_worker", "training"}
@@ -20,7 +20,7 @@ ALLOWED = {
     "errors": set(),
     "progress": set(),
     "config": {"errors"},
-    "atomic": {"errors"},
+    "files": {"errors"},
     "devices": {"config", "errors"},
     "clips": _BASE,
     "streets": _BASE | {"clips"},

@@ -63,7 +63,8 @@ def test_commands_keep_their_earlier_names(file, capsys, monkeypatch):
         with pytest.raises(SystemExit):
             runpy.run_module(module, run_name="__main__")
         shown.append(capsys.readouterr().out)
-    assert shown[0] == shown[1] and f"python -m {now}" in shown[0]
+    assert shown[0] == shown[1]
+    assert f"python -m {now}" in shown[0]
 
 
 @cache

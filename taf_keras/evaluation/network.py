@@ -13,7 +13,7 @@ from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.build import build_model
 from taf_keras.storage.checkpoint import best_until, checkpoint_path, damage, latest, load
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.taf.objectives import KeyFrames
 from taf_keras.taf.trainer import TAFTrainer
 
@@ -34,12 +34,12 @@ def load_network(config: Config, class_names: Sequence[str], checkpoint: Path) -
     return network
 
 
-def latest_checkpoint(run: ModelDir) -> Path:
+def latest_checkpoint(run: Run) -> Path:
     """The newest checkpoint of `run`. Raises: UserError where it has none."""
     return _latest(run)[1]
 
 
-def exported_checkpoint(run: ModelDir, config: Config) -> tuple[int, Path]:
+def exported_checkpoint(run: Run, config: Config) -> tuple[int, Path]:
     """Step and path of the checkpoint whose weights the run exports: the newest, or the best.
 
     Raises: UserError where there is none, or it is damaged.
@@ -55,8 +55,8 @@ def exported_checkpoint(run: ModelDir, config: Config) -> tuple[int, Path]:
     return step, path
 
 
-def _latest(run: ModelDir) -> tuple[int, Path]:
+def _latest(run: Run) -> tuple[int, Path]:
     newest = latest(run.checkpoints)
     if newest is None:
-        raise UserError(f"--model_dir={run.path}: holds no checkpoint yet")
+        raise UserError(f"--model_dir={run.folder}: holds no checkpoint yet")
     return newest

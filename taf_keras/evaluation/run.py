@@ -15,9 +15,10 @@ from taf_keras.evaluation.evaluate import (
 )
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.pictures import write_pictures
+from taf_keras.files import write_json
 from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
-from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.storage.run import Run
 
 
 def evaluate(
@@ -42,8 +43,8 @@ def evaluate(
     Returns: the metrics (see `evaluate.metrics`).
     Raises: UserError for a folder without a run, a missing split, or weights of another model.
     """
-    run = ModelDir(model_dir)
-    config = run.read_config()
+    run = Run(model_dir)
+    config = run.config
     data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
     runtime = config.runtime
     if eval_batch_size is not None:
@@ -63,7 +64,7 @@ def evaluate(
         )
 
     results["files_left_out"] = {clips.name: len(clips.left_out)}
-    folder = Path(output_dir) if output_dir else run.path / "evaluation" / clips.name
+    folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", results)
     pictures = write_pictures(folder, predict, clips, matrices, data.image_size)

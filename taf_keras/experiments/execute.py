@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from taf_keras.errors import UserError
-from taf_keras.experiments.runs import TRAIN, Run, last_line, refuse_other_settings
+from taf_keras.experiments.runs import TRAIN, Job, last_line, refuse_other_settings
 from taf_keras.progress import Progress
 from taf_keras.storage.lock import Held, hold
 
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 20  # for an interrupted run to end by itself
 
 
-def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str] = TRAIN) -> list[Run]:
+def train_all(runs: Sequence[Job], folder: Path, jobs: int, train: Sequence[str] = TRAIN) -> list[Job]:
     """Trains the runs of an experiment's folder, says which failed, and returns them.
 
     Runs that have ended are not repeated, and interrupted ones go on.
@@ -43,7 +43,7 @@ def train_all(runs: Sequence[Run], folder: Path, jobs: int, train: Sequence[str]
     return list(failed)
 
 
-def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) -> dict[Run, str]:
+def execute(runs: Sequence[Job], jobs: int, lock, train: Sequence[str] = TRAIN) -> dict[Job, str]:
     """Trains what has not ended yet, `jobs` at a time, each with its share of the cores.
 
     A run that needs another one starts after it. A run that fails stops no other. Whatever ends this
@@ -55,7 +55,7 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     Returns: the runs that failed, and why.
     """
     waiting = [run for run in runs if not run.ended]
-    running: dict[Run, subprocess.Popen] = {}
+    running: dict[Job, subprocess.Popen] = {}
     failed, shown = {}, None
     try:
         with Progress("epochs") as progress:
@@ -78,12 +78,12 @@ def execute(runs: Sequence[Run], jobs: int, lock, train: Sequence[str] = TRAIN) 
     return failed
 
 
-def _next(waiting: Sequence[Run], running: Iterable[Run]) -> Run | None:
+def _next(waiting: Sequence[Job], running: Iterable[Job]) -> Job | None:
     """The first waiting run that needs none that has yet to end.
 
     Where all that is left need one another it is the first, which fails and says what it needs.
     """
-    unfinished = {os.path.realpath(run.folder.path) for run in (*waiting, *running)}
+    unfinished = {os.path.realpath(run.folder.folder) for run in (*waiting, *running)}
     ready = (run for run in waiting if unfinished.isdisjoint(run.needs))
     return next(ready, waiting[0] if waiting and not running else None)
 
@@ -108,12 +108,12 @@ def _start(command: Sequence[str], log: Path, jobs: int, lock) -> subprocess.Pop
         )
 
 
-def _reason(run: Run, code: int) -> str:
+def _reason(run: Job, code: int) -> str:
     """Why a run has failed: its log's last line, unless a signal has cut the log off."""
     return f"killed by signal {-code}" if code < 0 else last_line(run.log.read_text(errors="replace"))
 
 
-def _state(runs: Sequence[Run], running, failed: Collection[Run]) -> tuple[int, int, str]:
+def _state(runs: Sequence[Job], running, failed: Collection[Job]) -> tuple[int, int, str]:
     """Epochs done, epochs in all, and a text: there is an estimate long before the first run has ended."""
     done = total = ended = 0
     for run in runs:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taf_keras.experiments.comparison import METRICS
-from taf_keras.experiments.runs import Run
+from taf_keras.experiments.runs import Job
 from taf_keras.experiments.settings import differing, settings
 
 
-def log_hparams(runs: Sequence[Run], tensorboard: Path) -> None:
+def log_hparams(runs: Sequence[Job], tensorboard: Path) -> None:
     """Writes arm, seed, the settings that differ, and METRICS (shares in [0, 1]) of each run that has ended.
 
     What an earlier call wrote there is replaced.
@@ -27,7 +27,7 @@ def log_hparams(runs: Sequence[Run], tensorboard: Path) -> None:
     for run, values in own.items():
         row = {"arm": run.arm, "seed": run.seed}
         row |= {name: float(values[name]) if name in numeric else values[name] for name in names}
-        metrics = run.folder.read_metrics()
+        metrics = run.folder.metrics()
         trial = f"{run.arm}/seed-{run.seed}"
         writer = tf.summary.create_file_writer(str(tensorboard / trial))
         with writer.as_default(step=0):

@@ -18,7 +18,7 @@ from taf_keras.errors import UserError
 from taf_keras.experiments.arms import Arm
 from taf_keras.experiments.command_line import FLAGS, TRAIN, environment
 from taf_keras.experiments.comparison import METRICS
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 # The library knows no flags. This is train.py, but that it prints its settings in place of training.
 _PRINT_CONFIG = f"""
@@ -29,20 +29,20 @@ script.run(lambda: print(json.dumps(config_from_flags().to_dict())), *CONFIG_MOD
 
 
 @dataclass(frozen=True)
-class Run:
+class Job:
     """One training: an arm with a seed in a folder. `config` has the arm's settings."""
 
     arm: str
     seed: int
     flags: tuple[str, ...]
     config: Config
-    folder: ModelDir
+    folder: Run
 
     @property
     def arguments(self) -> list[str]:
         """Of train.py; the last of two equal flags wins. `{seed}` in a flag is the run's seed."""
         flags = [flag.replace("{seed}", str(self.seed)) for flag in self.flags]
-        return [*flags, f"--seed={self.seed}", f"--model_dir={self.folder.path}"]
+        return [*flags, f"--seed={self.seed}", f"--model_dir={self.folder.folder}"]
 
     @property
     def needs(self) -> set[str]:
@@ -56,22 +56,22 @@ class Run:
 
     @property
     def log(self) -> Path:
-        return self.folder.path.with_name(f"{self.folder.path.name}.log")
+        return self.folder.folder.with_name(f"{self.folder.folder.name}.log")
 
     @property
     def ended(self) -> bool:
-        return self.folder.metrics.is_file()
+        return self.folder.has_ended
 
     @property
     def epochs_done(self) -> int:
         """All of a run that has ended; else as history.csv has them, a row for each under the names."""
         if self.ended:
             return self.config.training.epochs
-        history = self.folder.history
+        history = self.folder.history_file
         return max(0, len(history.read_bytes().splitlines()) - 1) if history.is_file() else 0
 
 
-def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, common: Sequence[str] = ()) -> list[Run]:
+def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, common: Sequence[str] = ()) -> list[Job]:
     """All runs, seed by seed, so that paired differences come early. An arm's flags win over `common`.
 
     Raises: UserError for flags that are not allowed, with the arm's name.
@@ -84,7 +84,7 @@ def plan(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, common: Sequen
         check_weights_file(config.model.backbone_weights)
         with_model_file(config)
     return [
-        Run(arm.name, seed, own, config, ModelDir(folder / arm.name / f"seed-{seed}"))
+        Job(arm.name, seed, own, config, Run(folder / arm.name / f"seed-{seed}"))
         for seed in seeds
         for arm, own, config in zip(arms, flags, configs, strict=True)
     ]
@@ -103,7 +103,7 @@ def read_configs(flags: Sequence[Sequence[str]]) -> list[Config | UserError]:
         return list(pool.map(read, flags))
 
 
-def refuse_other_settings(runs: Sequence[Run], train: Sequence[str] = TRAIN) -> None:
+def refuse_other_settings(runs: Sequence[Job], train: Sequence[str] = TRAIN) -> None:
     """UserError where a run has ended with settings other than those asked for.
 
     train.py itself tells: within a second it says that a run has ended, or that its folder is another's.
@@ -135,7 +135,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def collect(runs: Sequence[Run]) -> pd.DataFrame:
+def collect(runs: Sequence[Job]) -> pd.DataFrame:
     """One row for each run that has ended: arm, seed and METRICS, shares in [0, 1].
 
     Raises: UserError for a damaged metrics.json.
@@ -143,10 +143,10 @@ def collect(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for run in runs:
         if run.ended:
-            metrics = run.folder.read_metrics()
+            metrics = run.folder.metrics()
             for name in METRICS:
                 if not isinstance(metrics.get(name, ""), float | int | None):
-                    raise UserError(f"{run.folder.metrics}: damaged: {name} is no number")
+                    raise UserError(f"{run.folder.metrics_file}: damaged: {name} is no number")
             rows.append({"arm": run.arm, "seed": run.seed} | {name: metrics[name] for name in METRICS})
     return pd.DataFrame(rows, columns=["arm", "seed", *METRICS])
 

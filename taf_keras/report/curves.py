@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from taf_keras.evaluation.charts import COLOURS, new_chart
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 # Grey, and colours without black, are read on a light page and on a dark one.
 _INK = "#707b87"
@@ -34,12 +34,12 @@ _BRANCH_CURVES = {
 }
 
 
-def read_histories(folders: Sequence[ModelDir]) -> list[pd.DataFrame]:
+def read_histories(folders: Sequence[Run]) -> list[pd.DataFrame]:
     """history.csv of each run, indexed by epoch (from 0); nothing for a run without a sound one."""
     histories = []
     for folder in folders:
         try:
-            history = pd.read_csv(folder.history).apply(pd.to_numeric, errors="coerce")
+            history = pd.read_csv(folder.history_file).apply(pd.to_numeric, errors="coerce")
             history = history.replace([np.inf, -np.inf], np.nan)
             histories.append(history.drop_duplicates("epoch").dropna(subset="epoch").set_index("epoch"))
         except (OSError, ValueError, KeyError):

@@ -14,7 +14,7 @@ from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError
 from taf_keras.experiments.comparison import METRICS
 from taf_keras.experiments.settings import frames_seen, of_arm
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 PER_CLASS = ("per_class_iou", "per_class_accuracy")
 
@@ -23,7 +23,7 @@ PER_CLASS = ("per_class_iou", "per_class_accuracy")
 class FinishedRun:
     """A run that has ended. `metrics` is its metrics.json, with NaN for what has no value."""
 
-    folder: ModelDir
+    folder: Run
     config: Config
     metrics: dict
 
@@ -73,7 +73,7 @@ def gather(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[str]]:
         if not folder.is_dir():
             raise UserError(f"{folder}: is not a folder")
         for path in sorted(folder.rglob("config.json")):
-            run = ModelDir(str(path.parent))
+            run = Run(path.parent)
             if path.resolve() in seen:
                 continue
             seen.add(path.resolve())
@@ -88,13 +88,13 @@ def gather(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[str]]:
     return runs, left_out
 
 
-def read_run(run: ModelDir) -> FinishedRun:
+def read_run(run: Run) -> FinishedRun:
     """Raises: UserError for a run that has not ended, or files that are not a run's."""
-    config = run.read_config()
-    if not run.metrics.is_file():
-        raise UserError(f"{run.path}: has not ended")
+    config = run.config
+    if not run.has_ended:
+        raise UserError(f"{run.folder}: has not ended")
     try:
-        metrics = run.read_metrics()
+        metrics = run.metrics()
         metrics |= {name: _number(metrics[name]) for name in METRICS}
         for name in PER_CLASS:
             metrics[name] = {label: _number(value) for label, value in metrics[name].items()}
@@ -102,7 +102,7 @@ def read_run(run: ModelDir) -> FinishedRun:
         if metrics["split"] not in SPLITS:
             raise ValueError(f"split {metrics['split']}")
     except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{run.metrics}: damaged: {error!r}") from None
+        raise UserError(f"{run.metrics_file}: damaged: {error!r}") from None
     return FinishedRun(run, config, metrics)
 
 
@@ -126,8 +126,8 @@ def group(runs: Sequence[FinishedRun], reference: str | None = None) -> tuple[li
         arms = experiments.setdefault(key, {})
         own = arms.setdefault(of_arm(run.config), {})
         if run.seed in own:
-            twin = own[run.seed].folder.path
-            left_out.append(f"{run.folder.path}: has the settings and the seed of {twin}")
+            twin = own[run.seed].folder.folder
+            left_out.append(f"{run.folder.folder}: has the settings and the seed of {twin}")
         own.setdefault(run.seed, run)
     built = []
     differing = _differing(dict(frames) for *_, frames in experiments)
@@ -159,10 +159,10 @@ def _names(arms: Sequence[Sequence[FinishedRun]]) -> list[str]:
     """The name of each arm's folder; its path where that is not enough, or its first run's."""
     folders = []
     for runs in arms:
-        path = runs[0].folder.path
+        path = runs[0].folder.folder
         folders.append(path.parent if re.fullmatch(r"seed-\d+", path.name) else path)
     names = [folder.name for folder in folders]
-    for longer in (folders, [runs[0].folder.path for runs in arms]):
+    for longer in (folders, [runs[0].folder.folder for runs in arms]):
         names = [
             str(path) if names.count(name) > 1 else name for name, path in zip(names, longer, strict=True)
         ]

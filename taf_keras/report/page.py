@@ -109,7 +109,7 @@ def _examples(experiment: Experiment) -> list[Markup]:
     for index, arm in enumerate(experiment.arms):
         for run in arm.runs:
             paths = {
-                p.stem: p for p in sorted(run.folder.path.glob("evaluation/*/*.png")) if p.stem in _EXAMPLES
+                p.stem: p for p in sorted(run.folder.folder.glob("evaluation/*/*.png")) if p.stem in _EXAMPLES
             }
             if paths:
                 shown = [
@@ -186,7 +186,7 @@ def _runs(experiment: Experiment) -> list[Markup]:
                     *(f"{100 * run.metrics[name]:.2f}" for name in METRICS),
                     run.metrics.get("steps", ""),
                     clock(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else "",
-                    run.folder.path,
+                    run.folder.folder,
                 ]
             )
     head = ["arm", "seed", *LABELS.values(), "steps", "training", "folder"]

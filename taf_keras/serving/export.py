@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from taf_keras.atomic import replaced
 from taf_keras.clips.clip import ClassTable
 from taf_keras.errors import UserError, first_line
+from taf_keras.files import replaced
 
 CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this folder aside for such files
 _FILES = {"litert": "model.tflite", "onnx": "model.onnx"}

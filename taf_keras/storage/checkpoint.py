@@ -15,8 +15,8 @@ import h5py
 import keras
 import numpy as np
 
-from taf_keras.atomic import replaced
 from taf_keras.errors import UserError, first_line
+from taf_keras.files import replaced
 
 UNFINISHED = "unfinished.weights.h5"
 _KEEP = 2

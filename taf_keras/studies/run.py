@@ -17,7 +17,7 @@ from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.progress import Progress
 from taf_keras.studies import attenuation, change_rate, consistency, predictions, swap_interval
 from taf_keras.studies.footage import INTERVALS, load_footage
-from taf_keras.studies.runs import Run, common_data, read_runs
+from taf_keras.studies.runs import ComparedRun, common_data, read_runs
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def run_study(
             tables.append(table)
     table = pd.concat(tables, ignore_index=True)
 
-    folder = Path(output_dir) if output_dir else runs[0].folder.path / "studies"
+    folder = Path(output_dir) if output_dir else runs[0].folder.folder / "studies"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = folder / f"{study}.csv"
     table.drop(columns="prediction", errors="ignore").to_csv(numbers, index=False)  # maps are for the picture
@@ -109,11 +109,11 @@ def run_study(
     return table
 
 
-def _check_branch(study: str, branch: str | None, runs: Sequence[Run]) -> None:
+def _check_branch(study: str, branch: str | None, runs: Sequence[ComparedRun]) -> None:
     for run in runs:
         require(
             bool(run.config.branches) or not STUDIES[study].changes_branches,
-            f"--study={study}: {run.folder.path} names no branch of {run.config.model.model}: a run of a "
+            f"--study={study}: {run.folder.folder} names no branch of {run.config.model.model}: a run of a "
             "model of your own has them in its --change_rates, a baseline too",
         )
     if branch is None:
@@ -123,5 +123,5 @@ def _check_branch(study: str, branch: str | None, runs: Sequence[Run]) -> None:
         allowed = run.config.branches
         require(
             branch in allowed,
-            f"--branch={branch}: {run.config.model.model} ({run.folder.path}) has {', '.join(allowed)}",
+            f"--branch={branch}: {run.config.model.model} ({run.folder.folder}) has {', '.join(allowed)}",
         )

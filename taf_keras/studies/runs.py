@@ -11,11 +11,11 @@ from taf_keras.config import Config, DataConfig, require
 from taf_keras.datasets.load import evaluation_split
 from taf_keras.errors import UserError
 from taf_keras.experiments.settings import frames_seen, of_arm
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """One run of a comparison.
 
     Attributes:
@@ -23,7 +23,7 @@ class Run:
             shown as one curve, the mean over the seeds with its standard error.
     """
 
-    folder: ModelDir
+    folder: Run
     config: Config
     model: str
 
@@ -32,7 +32,7 @@ class Run:
         return self.config.training.seed
 
 
-def read_runs(model_dirs: Sequence[str]) -> list[Run]:
+def read_runs(model_dirs: Sequence[str]) -> list[ComparedRun]:
     """The runs in `model_dirs`: folders of runs, or folders of such folders, as a sweep's arm is.
 
     A run is named after its folder, several seeds after the folder that holds them and no other run,
@@ -45,17 +45,19 @@ def read_runs(model_dirs: Sequence[str]) -> list[Run]:
     require(len(paths) > 0, "--model_dir: must not be empty")
     for path in paths:
         require(paths.count(path) == 1, f"--model_dir={path}: is given twice")
-    configs = {path: ModelDir(str(path)).read_config() for path in paths}
+    configs = {path: Run(path).config for path in paths}
     arms = _arms(configs)
     names = _names([_place(arm, paths) for arm in arms])
     return [
-        Run(ModelDir(str(path)), configs[path], name)
+        ComparedRun(Run(path), configs[path], name)
         for arm, name in zip(arms, names, strict=True)
         for path in arm
     ]
 
 
-def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) -> tuple[DataConfig, str]:
+def common_data(
+    runs: Sequence[ComparedRun], split: str | None, data_dir: str | None
+) -> tuple[DataConfig, str]:
     """The data that all runs are compared on, with the largest temporal context, and the split's name.
 
     Args:
@@ -72,7 +74,7 @@ def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) ->
         for name, value in frames_seen(data, split).items():
             if value != first.get(name):
                 raise UserError(
-                    f"--model_dir={run.folder.path}: has {name}={value}, {runs[0].folder.path} "
+                    f"--model_dir={run.folder.folder}: has {name}={value}, {runs[0].folder.folder} "
                     f"has {first.get(name)}: a study compares runs on the same frames"
                 )
     reach = max(DataConfig.temporal_context, *(data.temporal_context for data in datas))
@@ -84,7 +86,7 @@ def _run_folders(text: str) -> list[Path]:
     below = sorted(file.parent for file in path.glob("*/config.json"))
     if not below or (path / "config.json").is_file():
         return [path]
-    ended = [run for run in below if ModelDir(str(run)).metrics.is_file()]
+    ended = [run for run in below if Run(run).has_ended]
     if not ended:
         raise UserError(f"--model_dir={path}: none of its {len(below)} runs has ended")
     for run in below:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from taf_keras.atomic import replaced
 from taf_keras.clips.clip import Split
 from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.pictures import enlarged, predict_panel
+from taf_keras.files import replaced
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
 from taf_keras.training.begun_epoch import epoch_sums

@@ -16,7 +16,7 @@ from taf_keras.evaluation.evaluate import Predict
 from taf_keras.pipeline.batches import evaluation_batches, training_batches
 from taf_keras.progress import Progress
 from taf_keras.storage.checkpoint import Best
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.begun_epoch import GoOnWithEpoch
 from taf_keras.training.callbacks import (
@@ -44,7 +44,7 @@ def fit(
     trainer: TAFTrainer,
     predict: Predict,
     splits: dict[str, Split],
-    run: ModelDir,
+    run: Run,
     writes: bool,
     first_step: int,
     sums: dict,
@@ -131,8 +131,8 @@ def _writers(
     if runtime.validations and config.swaps:
         callbacks.append(WatchBranches(trainer.network, config.branch_layers, splits["val"], size))
     callbacks += [
-        WriteHistory(run.history, first_step // steps_per_epoch),
-        WriteSteps(run.steps, runtime.log_every, first_step),
+        WriteHistory(run.history_file, first_step // steps_per_epoch),
+        WriteSteps(run.step_logs, runtime.log_every, first_step),
         WriteEpochs(run.tensorboard, update_freq="epoch", write_graph=False),
     ]
     if runtime.validations:

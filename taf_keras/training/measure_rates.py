@@ -12,7 +12,7 @@ from taf_keras.config import Config
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.progress import Progress
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.training.objective import build_term
 
 PAIRS = 512  # unlabelled pairs, drawn as in training
@@ -29,8 +29,8 @@ def with_measured_rates(config: Config, split: Split) -> Config:
     Raises: UserError for a run without a checkpoint, or of another model.
     """
     free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
-    run = ModelDir(config.taf.rates_from)
-    network = load_network(run.read_config(), split.classes.names, latest_checkpoint(run))
+    run = Run(config.taf.rates_from)
+    network = load_network(run.config, split.classes.names, latest_checkpoint(run))
     term = build_term(free, network)
     arguments = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
     deltas = tf.function(lambda batch: term(*(batch[name] for name in arguments), training=False).delta)

@@ -6,16 +6,16 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 
-from taf_keras.atomic import writing
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image
 from taf_keras.config import Config, check_crop_size, check_weights_file, with_model_file
 from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.errors import PartlyDone, UserError
+from taf_keras.files import write_json, writing
 from taf_keras.inspection.check import load_checked
 from taf_keras.multi_worker.cluster import read_cluster
 from taf_keras.progress import clock
-from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.storage.run import Run
 
 
 def train(config: Config) -> dict:
@@ -36,7 +36,7 @@ def train(config: Config) -> dict:
     # 1. What can be refused at once, without TensorFlow and without reading images.
     cluster = read_cluster(config)
     config = with_model_file(config)
-    run, measured = ModelDir(config.runtime.model_dir), config.measures_rates
+    run, measured = Run(config.runtime.model_dir), config.measures_rates
     if config.measures_rates and run.config.is_file():
         config = _rates_of(run, config)
     run.check(config)
@@ -46,12 +46,12 @@ def train(config: Config) -> dict:
         _check_trained("teacher", config.partner_labels.teacher, config)
     if config.measures_rates:
         _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
-    if run.metrics.is_file():
-        print(f"{run.path}: this run has ended already; its metrics are in {run.metrics}")
+    if run.has_ended:
+        print(f"{run.folder}: this run has ended already; its metrics are in {run.metrics_file}")
         if config.runtime.export_formats and cluster.is_chief:
-            with run.claim(config), writing(run.path):
+            with run.claim(config), writing(run.folder):
                 _add_formats(run, config, classes)
-        return run.read_metrics()
+        return run.metrics()
     if cluster.is_chief:
         run.refuse_if_held()
     names = dict.fromkeys(["train", evaluation_split(config.data)])
@@ -81,7 +81,7 @@ def train(config: Config) -> dict:
 
         # 3. The work.
         metrics = {}
-        with run.claim(config) if cluster.is_chief else nullcontext(), writing(run.path):
+        with run.claim(config) if cluster.is_chief else nullcontext(), writing(run.folder):
             if cluster.is_chief:
                 _announce(config, splits, session)
             outcome = session.train(splits, run)
@@ -90,7 +90,9 @@ def train(config: Config) -> dict:
                 metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
                 metrics["untrained_classes"] = list(splits["train"].absent_classes)
                 metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-                write_json(run.metrics, metrics)  # it says that the run has ended: what follows is optional
+                write_json(
+                    run.metrics_file, metrics
+                )  # it says that the run has ended: what follows is optional
                 _last_screen(run, metrics)
             session.wait_for_all()
             if cluster.is_chief:
@@ -98,7 +100,7 @@ def train(config: Config) -> dict:
     return metrics
 
 
-def _add_formats(run: ModelDir, config: Config, classes: ClassTable) -> None:
+def _add_formats(run: Run, config: Config, classes: ClassTable) -> None:
     """Writes those of `export_formats` that the export lacks. Raises: PartlyDone for what failed."""
     from taf_keras.evaluation.network import exported_checkpoint, load_network
     from taf_keras.serving.export import check_formats, export_formats, missing_formats
@@ -121,9 +123,9 @@ def _add_formats(run: ModelDir, config: Config, classes: ClassTable) -> None:
         )
 
 
-def _rates_of(run: ModelDir, config: Config) -> Config:
+def _rates_of(run: Run, config: Config) -> Config:
     """`auto` was measured when the run began: resuming it takes the numbers of its config.json."""
-    old = run.read_config().taf
+    old = run.config.taf
     asked = (config.taf.rates_from, config.taf.rates_quantile)
     if (old.rates_from, old.rates_quantile) != asked:
         return config
@@ -132,10 +134,10 @@ def _rates_of(run: ModelDir, config: Config) -> Config:
 
 def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:
     """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
-    run = ModelDir(folder)
-    if not run.metrics.is_file():
+    run = Run(folder)
+    if not run.has_ended:
         raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
-    trained = run.read_config()
+    trained = run.config
     if trained.data.dataset != config.data.dataset:
         raise UserError(
             f"--{flag}={folder}: was trained on {trained.data.dataset}, not {config.data.dataset}"
@@ -191,14 +193,14 @@ def _announce(config: Config, splits: dict[str, Split], session) -> None:
     print(f"steps   {steps} of {config.key_frames_per_step} key frames{devices}", flush=True)
 
 
-def _last_screen(run: ModelDir, metrics: dict) -> None:
+def _last_screen(run: Run, metrics: dict) -> None:
     from taf_keras.evaluation.evaluate import describe
 
     print(
         f"\n{describe(metrics)}\n"
         f"{clock(metrics['seconds'])} in all, {clock(metrics['training_seconds'])} of it training\n\n"
-        f"everything is in {run.path}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
+        f"everything is in {run.folder}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
         f"  look at it     tensorboard --logdir={run.tensorboard}\n"
-        f"  evaluate it    python evaluate.py --model_dir={run.path} --split=val\n"
+        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split=val\n"
         f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
     )

@@ -23,7 +23,7 @@ from taf_keras.progress import Progress
 from taf_keras.serving.export import check_formats, export_model
 from taf_keras.storage import checkpoint
 from taf_keras.storage.checkpoint import Best
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.fit import fit
 from taf_keras.training.objective import build_objective
@@ -63,7 +63,7 @@ class Session:
             self.teacher = _teacher(config, classes) if config.taf.method == "pseudo" else None
         self.predict = network_predictor(self.network)
 
-    def train(self, splits: dict[str, Split], run: ModelDir) -> dict:
+    def train(self, splits: dict[str, Split], run: Run) -> dict:
         """Trains from the last checkpoint of `run`, or from the beginning, to the end.
 
         Args:
@@ -91,7 +91,7 @@ class Session:
             fit(config, trainer, self.predict, splits, run, self.cluster.is_chief, first_step, sums, best)
         return {"steps": steps, "training_seconds": time.monotonic() - began}
 
-    def finish(self, splits: dict[str, Split], run: ModelDir) -> dict:
+    def finish(self, splits: dict[str, Split], run: Run) -> dict:
         """Evaluates and exports what was trained, with a model that knows nothing of replicas.
 
         Returns: the metrics of the evaluation split, with the `weights` that they are of.
@@ -126,12 +126,12 @@ def is_deterministic(config: Config) -> bool:
 
 
 def _teacher(config: Config, classes) -> Callable:
-    run = ModelDir(config.partner_labels.teacher)
-    network = load_network(run.read_config(), classes.names, latest_checkpoint(run))
+    run = Run(config.partner_labels.teacher)
+    network = load_network(run.config, classes.names, latest_checkpoint(run))
     return lambda images: network(images, training=False)
 
 
-def _resume(trainer: TAFTrainer, run: ModelDir) -> tuple[int, dict, Best]:
+def _resume(trainer: TAFTrainer, run: Run) -> tuple[int, dict, Best]:
     """Loads the newest checkpoint.
 
     Returns: the steps that are done, the sums of a begun epoch, and the best validation so far.

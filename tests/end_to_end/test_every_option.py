@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from clips.test_video import SIZE, index_of, picture, write_video
-from evaluation.stub_trainer import write_trainer
+from experiments.stub_trainer import write_trainer
 from options import (
     CHECK,
     CLUSTER,
@@ -37,6 +36,7 @@ from options import (
 )
 from taf_examples import pyramid
 from training.test_run import weights
+from video.test_video import SIZE, index_of, picture, write_video
 
 from flags import config_from_flags, evaluation
 from taf_keras import check as check_command

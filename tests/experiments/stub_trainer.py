@@ -11,19 +11,20 @@ import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from flags import CONFIG_MODULES, config_from_flags, script
 from taf_keras.errors import UserError
-from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.files import write_json
+from taf_keras.storage.run import Run
 
 def main():
     config = config_from_flags()
-    run = ModelDir(config.runtime.model_dir)
+    run = Run(config.runtime.model_dir)
     run.check(config)
-    if run.metrics.is_file():
+    if run.has_ended:
         return
     run.claim(config)
     with open(sys.argv[0] + ".trained", "a") as log:
-        log.write(f"{{run.path.parent.name}}/{{run.path.name}}\\n")
+        log.write(f"{{run.folder.parent.name}}/{{run.folder.name}}\\n")
     teacher = config.partner_labels.teacher
-    if teacher and not ModelDir(teacher).metrics.is_file():
+    if teacher and not Run(teacher).metrics.is_file():
         raise UserError(f"{{teacher}} has not ended")
     if config.taf.weight == 13:
         raise UserError("no luck")
@@ -33,7 +34,7 @@ def main():
     if config.training.epochs == 1000:
         time.sleep(100)
     miou = 0.3 + 0.01 * config.training.seed + 0.02 * (config.taf.method == "taf")
-    write_json(run.metrics, {{"miou": miou, "pixel_accuracy": 0.5}})
+    write_json(run.metrics_file, {{"miou": miou, "pixel_accuracy": 0.5}})
 
 script.run(main, *CONFIG_MODULES)
 """

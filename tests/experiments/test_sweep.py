@@ -19,7 +19,7 @@ from taf_keras import sweep
 from taf_keras.config import Config, PartnerLabelConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.experiments import arms, comparison, execute, runs
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 
 # A sweep of its own process, with the trainer in place of train.py.
 SWEEP = """
@@ -267,7 +267,7 @@ def test_the_next_run_needs_none_that_has_yet_to_end(tmp_path):
         config = Config(
             taf=TAFConfig(rates_from=path, **taf), partner_labels=PartnerLabelConfig(teacher=path)
         )
-        return runs.Run(arm, 3, (), config, ModelDir(tmp_path / arm / "seed-3"))
+        return runs.Job(arm, 3, (), config, Run(tmp_path / arm / "seed-3"))
 
     base, pseudo = run("base", "base"), run("pseudo", "base", method="pseudo")
     measured = run("measured", "base", change_rates="auto")
@@ -313,8 +313,8 @@ def test_the_time_left_counts_epochs_of_unfinished_runs(tmp_path):
     (run,) = runs.plan([arms.Arm("a", ("--epochs=4",))], [0], tmp_path)
     shown = []
     for rows, running in [(0, {}), (3, {run: None}), (4, {run: None}), (4, {})]:
-        run.folder.path.mkdir(parents=True, exist_ok=True)
-        run.folder.history.write_text("epoch,loss\n" + "0,1\n" * rows)
+        run.folder.folder.mkdir(parents=True, exist_ok=True)
+        run.folder.history_file.write_text("epoch,loss\n" + "0,1\n" * rows)
         shown.append(execute._state([run], running, []))
     # The last epoch of a run counts when the run has ended.
     assert [done for done, _, _ in shown] == [0, 3, 3, 4]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from taf_keras import atomic
+from taf_keras import files
 from taf_keras.errors import UserError
 from taf_keras.storage import checkpoint
 
@@ -128,11 +128,11 @@ def test_a_disk_that_refuses_leaves_the_last_one_whole(folder, model, monkeypatc
     def sync(path):
         raise error
 
-    monkeypatch.setattr(atomic, "_sync", sync)
+    monkeypatch.setattr(files, "_sync", sync)
     number = getattr(error, "errno", errno.ENOSPC)
     with (
         pytest.raises(UserError, match=f": cannot be written: {os.strerror(number)}; checkpoints") as caught,
-        atomic.writing(folder),
+        files.writing(folder),
     ):
         checkpoint.save(model, folder, 12, {})
     assert (str(getattr(error, "filename", None) or folder)) in str(caught.value)
@@ -144,7 +144,7 @@ def test_a_disk_that_refuses_leaves_the_last_one_whole(folder, model, monkeypatc
 
 
 def test_other_errors_keep_their_names(tmp_path):
-    with pytest.raises(OSError, match="no such device"), atomic.writing(tmp_path):
+    with pytest.raises(OSError, match="no such device"), files.writing(tmp_path):
         raise OSError(errno.ENODEV, "no such device")
 
 
@@ -156,10 +156,10 @@ def _write_half(path):
 def test_a_file_is_replaced_when_it_is_complete(tmp_path):
     path = tmp_path / "figures.csv"
     path.write_text("old")
-    with pytest.raises(InterruptedError), atomic.replaced(path) as temporary:
+    with pytest.raises(InterruptedError), files.replaced(path) as temporary:
         _write_half(temporary)
     assert path.read_text() == "old"
-    with atomic.replaced(path) as temporary:
+    with files.replaced(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]

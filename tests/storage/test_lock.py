@@ -14,7 +14,7 @@ from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.run import evaluate
 from taf_keras.storage.lock import Held, hold
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.training.run import train
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_a_system_without_such_locks_gives_a_warning(tmp_path, monkeypatch, caps
 
 
 def test_nothing_of_the_first_process_is_deleted(tmp_path):
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     with run.claim(Config()):
         run.checkpoints.mkdir()
         unfinished = run.checkpoints / "unfinished.weights.h5"

@@ -5,14 +5,14 @@ import pytest
 from conftest import tiny_config
 
 from taf_keras.errors import UserError
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.studies.runs import common_data, read_runs
 
 
 def write(folder, seed=0, **groups) -> str:
     training = {"seed": seed} | groups.pop("training", {})
     config = tiny_config(folder.parents[1], training=training, **groups)
-    ModelDir(str(folder)).claim(config)
+    Run(folder).claim(config)
     (folder / "metrics.json").write_text("{}")
     return str(folder)
 

@@ -11,7 +11,7 @@ from taf_keras.datasets.load import load_split
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches
-from taf_keras.storage.model_dir import ModelDir
+from taf_keras.storage.run import Run
 from taf_keras.training import measure_rates
 from taf_keras.training.measure_rates import with_measured_rates
 from taf_keras.training.run import train
@@ -34,7 +34,7 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
     measured = [
         with_measured_rates(asking(config, tmp_path, rates_quantile=q), split).change_rates for q in quantiles
     ]
-    run = ModelDir(config.runtime.model_dir)
+    run = Run(config.runtime.model_dir)
     network = sharper(config, split.classes.names, latest_checkpoint(run))
     names, encoder, head = halves(network)
     branch = "atrous12"
@@ -73,7 +73,7 @@ def resized(logits, frames):
 def test_a_run_writes_its_measured_rates_and_resumes_with_them(finished_run, tmp_path):
     config = asking(finished_run[0], tmp_path / "run")
     train(config)
-    written = ModelDir(config.runtime.model_dir).read_config()
+    written = Run(config.runtime.model_dir).config
     assert all(rate > 0 for rate in written.taf.change_rates)
     train(config)  # has ended: the same command is the same run, not another one in its folder
     with pytest.raises(UserError, match="holds another run"):

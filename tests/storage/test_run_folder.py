@@ -9,21 +9,22 @@ import pytest
 
 from taf_keras.config import Config, RuntimeConfig, TAFConfig
 from taf_keras.errors import UserError
-from taf_keras.storage.model_dir import ModelDir, write_json
+from taf_keras.files import write_json
+from taf_keras.storage.run import Run
 
 
 def test_a_config_survives_the_round_trip_with_infinite_rates(tmp_path):
     config = Config(taf=TAFConfig(change_rates=(0.0, 1e-6, 1e-4, math.inf, math.inf)))
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     run.claim(config)
-    assert run.read_config() == config
+    assert run.config == config
     versions = json.loads(run.config.read_text())["versions"]
     assert versions["keras"][0] == "3"
 
 
 def test_only_the_same_settings_may_use_a_folder_again(tmp_path):
     config = Config()
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     run.claim(config)
     run.check(replace(config, runtime=RuntimeConfig(log_every=3)))  # how it runs may differ
     with pytest.raises(UserError, match=r"training\.seed=0, now 1"):
@@ -32,7 +33,7 @@ def test_only_the_same_settings_may_use_a_folder_again(tmp_path):
 
 def test_more_epochs_are_refused_with_the_reason(tmp_path):
     config = Config()
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     run.claim(config)
     longer = replace(config, training=replace(config.training, epochs=config.training.epochs + 1))
     with pytest.raises(UserError, match=r"training\.epochs=300, now 301: --epochs sets the learning rate of"):
@@ -41,7 +42,7 @@ def test_more_epochs_are_refused_with_the_reason(tmp_path):
 
 def test_what_a_kill_left_unfinished_is_deleted(tmp_path):
     """A kill before config.json has its name leaves a folder that is still free for the run."""
-    run = ModelDir(str(tmp_path))
+    run = Run(tmp_path)
     (tmp_path / ".config.json.tmp").write_text("{")
     run.check(Config())
     run.claim(Config())
@@ -59,7 +60,7 @@ def test_what_a_kill_left_unfinished_is_deleted(tmp_path):
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, begun):
-    run = ModelDir(str(tmp_path / "run"))
+    run = Run(tmp_path / "run")
     if begun:
         run.claim(Config())
 
@@ -74,16 +75,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, begun
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="not empty"):
-        ModelDir(str(tmp_path)).check(Config())
+        Run(tmp_path).check(Config())
     with pytest.raises(UserError, match="is a file"):
-        ModelDir(str(tmp_path / "thesis.tex")).check(Config())
+        Run(tmp_path / "thesis.tex").check(Config())
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"data": 3}', "[]", '{"data": {"dataset": []}}'])
 def test_a_damaged_config_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config"):
-        ModelDir(str(tmp_path)).read_config()
+        _ = Run(tmp_path).config
 
 
 def test_json_is_strict(tmp_path):

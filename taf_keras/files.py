@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,12 @@ def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 def unfinished(path: Path) -> Path:
     """Where `path` is written until it is complete."""
     return path.with_name(f".{path.name}.tmp")
+
+
+def write_json(path: Path, values) -> None:
+    """Writes strict JSON (NaN becomes null) atomically: the file is the old one or the new one."""
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
 
 
 @contextmanager
@@ -67,3 +74,13 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _strict(value):
+    if isinstance(value, dict):
+        return {key: _strict(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return None if value != value else ("inf" if value > 0 else "-inf")
+    return value
