@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from taf_keras.command_line import RECIPES, TRAIN_SHOWN
 from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import Arm, check_flags
-from taf_keras.experiments.command_line import RECIPES, TRAIN_SHOWN
 from taf_keras.experiments.comparison import METRICS, compare, with_error
 from taf_keras.experiments.execute import interruptible, train_all
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS, gpu_hours

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from taf_keras.command_line import FLAGS, TRAIN, environment
 from taf_keras.config import Config, check_weights_file, with_model_file
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import Arm
-from taf_keras.experiments.command_line import FLAGS, TRAIN, environment
 from taf_keras.experiments.comparison import METRICS
 from taf_keras.storage.run import Run
 

@@ -24,7 +24,7 @@ def main():
     with open(sys.argv[0] + ".trained", "a") as log:
         log.write(f"{{run.folder.parent.name}}/{{run.folder.name}}\\n")
     teacher = config.partner_labels.teacher
-    if teacher and not Run(teacher).metrics.is_file():
+    if teacher and not Run(teacher).has_ended:
         raise UserError(f"{{teacher}} has not ended")
     if config.taf.weight == 13:
         raise UserError("no luck")

@@ -18,7 +18,7 @@ def test_a_config_survives_the_round_trip_with_infinite_rates(tmp_path):
     run = Run(tmp_path / "run")
     run.claim(config)
     assert run.config == config
-    versions = json.loads(run.config.read_text())["versions"]
+    versions = json.loads(run.config_file.read_text())["versions"]
     assert versions["keras"][0] == "3"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taf_keras.experiments import command_line
+from taf_keras import command_line
 
 
 @pytest.fixture(params=["checkout", "installed"])
@@ -21,8 +21,8 @@ def layout(request, tmp_path):
         (package / "__init__.py").touch()
     (flags / "train_command.py").write_text("print('trains')")
     (tmp_path / "train.py").write_text("from flags import train_command")
-    file = tmp_path / "taf_keras" / "experiments" / "command_line.py"
-    file.parent.mkdir()
+    file = tmp_path / "taf_keras" / "command_line.py"
+    file.parent.mkdir(exist_ok=True)
     shutil.copy(command_line.__file__, file)
     return tmp_path, flags, runpy.run_path(str(file))
 
