@@ -42,7 +42,7 @@ from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
 from taf_keras.datasets.load import load_split
 from taf_keras.pack import pack
 from taf_keras.pipeline.batches import training_batches
-from taf_keras.pipeline.pairing import draw, locate
+from taf_keras.pipeline.pairing import locate, sample
 
 THREADS = 2
 PAIRS = 8  # key frames of a batch: half of the paper's 16 images
@@ -126,15 +126,15 @@ def settings(files: Files, dataset: str, folder: Path) -> Config:
     return Config(data, training=training, runtime=RuntimeConfig(reader_threads=THREADS, kept_mb=0))
 
 
-def drawn_files(config: Config, count: int) -> list[tuple[str, str, str]]:
+def sampled_files(config: Config, count: int) -> list[tuple[str, str, str]]:
     """Key frame, partner and label map of the first `count` examples of `training_batches`."""
     data, split, found = config.data, load_split(config.data, "train"), []
     for position in range(count):
-        epoch, example, repeat = locate(position, 0, CLIPS, CLIPS)
-        clip = split.clips[example]
+        place = locate(position, 0, CLIPS, CLIPS)
+        clip = split.clips[place.example]
         scales = (data.min_scale, data.max_scale)
-        drawn = draw(0, epoch, example, repeat, clip, CONTEXT, config.swap_branches, scales, data.flip)
-        found.append((clip.key_frame.image, clip.at(drawn.offset_frames).image, clip.key_frame.label))
+        sampled = sample(place, clip, CONTEXT, config.swap_branches, scales, data.flip)
+        found.append((clip.key_frame.image, clip.at(sampled.offset_frames).image, clip.key_frame.label))
     return found
 
 
@@ -198,7 +198,7 @@ def variants(files: Files, root: Path, clock) -> dict:
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
             np.testing.assert_array_equal(a[name], c[name])
-    examples = drawn_files(plain, PAIRS * (files.batches + 1))[PAIRS:]
+    examples = sampled_files(plain, PAIRS * (files.batches + 1))[PAIRS:]
     theirs, cached = (keras_cv_batches(examples, files.crop, cached) for cached in (False, True))
     return {
         "decoding": lambda: decoding(examples, clock),

@@ -1,4 +1,4 @@
-"""A step costs the same for any number of branches that may be drawn, any n_h and any number of clips.
+"""A step costs the same for any number of branches that may be sampled, any n_h and any number of clips.
 
 A step is `fit`'s own, fed by `training_batches` from clips in memory, at the default settings: DeepLabV3+ on
 MobileNetV2, 8 key frames of 96x128 px with their partners.
@@ -85,7 +85,7 @@ def rows(options: Options) -> list[Row]:
             curves[f"{kind} index"] = loads
         results = {name: take_turns(name, turns, options.rounds) for name, turns in curves.items()}
     if options.figure:
-        draw(results, options.figure)
+        plot(results, options.figure)
     found = []
     for name in ("branches", "n_h", "clips"):
         least, *_, most = results[name]
@@ -137,12 +137,12 @@ def load(data: DataConfig, clips: int, clock) -> Callable[[], float]:
     return seconds(check, clock)
 
 
-def draw(results: dict, path: Path) -> None:
+def plot(results: dict, path: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
     from taf_keras.evaluation.charts import new_figure, save_chart, series_style, style_axes
 
-    labels = {"branches": "branches that may be drawn", "n_h": "n_h, frames", "clips": "clips"}
+    labels = {"branches": "branches that may be sampled", "n_h": "n_h, frames", "clips": "clips"}
     figure, axes = new_figure(1, 4, figsize=(12, 3.2))
     for axis, (name, label) in zip(axes, labels.items(), strict=False):
         curve(axis, results[name], 1000, series_style(0))

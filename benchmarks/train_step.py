@@ -49,17 +49,17 @@ class NaiveEq6:
 
     def __call__(self, batch, training=True):
         frames = ops.concatenate([batch["image"], batch["partner"]], axis=0)
-        drawn = ops.concatenate([batch["key_branch"], batch["partner_branch"]], axis=0)
+        sampled = ops.concatenate([batch["key_branch"], batch["partner_branch"]], axis=0)
         features = self.cut.features(frames, training)
-        swapped = swap_branches(features, self.branches, drawn)
+        swapped = swap_branches(features, self.branches, sampled)
         original, swapped = (self.cut.head(f, training) for f in (features, swapped))
         delta = losses.difference(original, swapped, ops.concatenate([batch["valid"]] * 2, axis=0))
         change = ops.cast(ops.abs(ops.concatenate([batch["offset_frames"]] * 2, axis=0)), "float32")
-        limit = losses.slack(self.change_rates, drawn, change)
+        limit = losses.slack(self.change_rates, sampled, change)
         key, partner = ops.split(losses.hinge(delta, limit), 2, axis=0)
         cross_entropy = losses.cross_entropy(original[: ops.shape(batch["image"])[0]], batch["label"])
         taf = key + partner
-        values = {"delta": delta, "slack": limit, "drawn": drawn, "taf": taf}
+        values = {"delta": delta, "slack": limit, "sampled": sampled, "taf": taf}
         return values | {"cross_entropy": cross_entropy, "loss": cross_entropy + self.weight * taf}
 
 

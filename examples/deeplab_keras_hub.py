@@ -31,7 +31,7 @@ if __name__ == "__main__":
     )
     network = keras_hub.models.DeepLabV3ImageSegmenter(backbone, num_classes=len(classes))
 
-    # Keras numbers the ASPP's own name (`spatial_pyramid_pooling_1`, …). The upsampling right behind it has
+    # Keras numbers the ASPP's own name (`spatial_pyramid_pooling_1`, …). The upsampling right after it has
     # a name that keras-hub gives, so that a saved model finds it again.
     rates = {"encoder_output_upsampling": 1e-5, "decoder_relu": float("inf")}
     street_clips.for_a_short_training(network)

@@ -22,7 +22,7 @@ if __name__ == "__main__":
         layerwise_sr_ratios=[8, 4, 2, 1],
         layerwise_patch_sizes=[7, 3, 3, 3],
         layerwise_strides=[4, 2, 2, 2],
-        max_drop_path_rate=0.1,  # it draws the same for a frame, its partner and their swaps
+        max_drop_path_rate=0.1,  # it samples the same for a frame, its partner and their swaps
         image_shape=(*street_clips.SIZE, 3),
     )
     backbone = keras_hub.models.SegFormerBackbone(encoder, projection_filters=64)

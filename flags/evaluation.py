@@ -1,108 +1,93 @@
 """What `evaluate.py` evaluates: the arguments of `evaluation.run.evaluate`, or of a study's `run_study`."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 from absl import flags
 
-from taf_keras.config import SPLITS, RuntimeConfig
+from taf_keras.config import LEAST_1, SPLITS, RuntimeConfig
+from taf_keras.settings import described, setting
 
-from .values import FlagDefiner
+from . import values
 
 # Named here and not imported: what knows the studies imports TensorFlow, and --help must not.
-STUDIES = ("swap_interval", "predictions", "attenuation", "change_rate", "consistency")
+STUDIES = ("swap_interval", "predictions", "attenuation", "class_change", "consistency")
 
 _PLAIN = ("model_dir", "split", "checkpoint", "saved_model", "output_dir", "data_dir", "eval_batch_size")
 _STUDY = ("study", "split", "branch", "max_clips", "output_dir", "data_dir")
+# Flags of which a command line may not have this: why.
+_REFUSED = {
+    ("checkpoint", "saved_model"): (
+        lambda given: given["checkpoint"] and given["saved_model"],
+        "allowed is one of the two, not both",
+    ),
+    ("model_dir", "study"): (
+        lambda given: "," in given["model_dir"] and not given["study"],
+        "several runs need a --study that compares them",
+    ),
+    ("study", "checkpoint", "saved_model"): (
+        lambda given: given["study"] and (given["checkpoint"] or given["saved_model"]),
+        "a study takes the latest checkpoint of each run",
+    ),
+    ("study", "eval_batch_size"): (
+        lambda given: given["study"] and given["eval_batch_size"] is not None,
+        "a study takes one frame at a time",
+    ),
+    ("branch", "max_clips", "study"): (
+        lambda given: (given["branch"] or given["max_clips"] is not None) and not given["study"],
+        "only a --study has a branch or a number of clips",
+    ),
+}
+
+
+@described
+@dataclass(frozen=True)
+class Evaluation:
+    """The flags of evaluate.py.
+
+    Attributes:
+        model_dir: Folder of the run, as train.py wrote it. A --study takes several, with commas between them,
+            and folders that hold one run per seed. Default: train.py's.
+        study: Study of the paper: mIoU against the swap interval (Fig. 4), pictures of it (Fig. 5), accuracy
+            without a branch (Fig. 6), how fast classes change (Fig. 7); and consistency over time. Empty: the
+            plain evaluation of one run.
+        branch: Branch that --study=swap_interval, predictions or attenuation changes. Empty: every branch;
+            for predictions the first.
+        max_clips: Clips of the split that a --study takes, evenly spaced, {bound}. Empty: all; for
+            predictions 3.
+        split: Split to evaluate. Empty: the evaluation split of the run, as in its metrics.json.
+        checkpoint: Path of a checkpoint (.weights.h5) of the run's network. Empty: the latest of the run.
+        saved_model: Folder of an exported SavedModel to evaluate instead of a checkpoint. Empty: a checkpoint
+            is evaluated.
+        output_dir: Folder for metrics.json and the pictures, or for the study's table and figure. Empty:
+            evaluation/SPLIT in --model_dir; for a study studies/ in the first run.
+        eval_batch_size: Frames that are evaluated at once, {bound}. Empty: that of the run, or as many as
+            have 2^21 pixels together, at most 8.
+        data_dir: Folder in which the data set lies now. Empty: where it lay in training.
+    """
+
+    model_dir: str = setting(RuntimeConfig.model_dir)
+    study: str | None = setting(None, choices=STUDIES)
+    branch: str | None = setting(None)
+    max_clips: int | None = setting(None, LEAST_1)
+    split: str | None = setting(None, choices=SPLITS)
+    checkpoint: str | None = setting(None)
+    saved_model: str | None = setting(None)
+    output_dir: str | None = setting(None)
+    eval_batch_size: int | None = setting(None, LEAST_1)
+    data_dir: str | None = setting(None)
+
+
+GROUPS = {"evaluation": Evaluation}
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    flag = FlagDefiner(flag_values)
-    flag.text(
-        "model_dir",
-        RuntimeConfig.model_dir,
-        "Folder of the run, as train.py wrote it. Default: train.py's. A --study takes several, with commas "
-        "between them, and folders that hold one run per seed.",
-    )
-    flag.choice(
-        "study",
-        None,
-        STUDIES,
-        "Study of the paper: mIoU against the swap interval (Fig. 4), pictures of it (Fig. 5), accuracy "
-        "without a branch (Fig. 6), how fast classes change (Fig. 7); and consistency over time.",
-        empty="the plain evaluation of one run",
-    )
-    flag.text(
-        "branch",
-        None,
-        "Branch that --study=swap_interval, predictions or attenuation changes.",
-        empty="every branch; for predictions the first",
-    )
-    flag.integer(
-        "max_clips",
-        None,
-        "Clips of the split that a --study takes, evenly spaced, 1 or more.",
-        empty="all; for predictions 3",
-    )
-    flag.choice(
-        "split",
-        None,
-        SPLITS,
-        "Split to evaluate.",
-        empty="the evaluation split of the run, as in its metrics.json",
-    )
-    flag.text(
-        "checkpoint",
-        None,
-        "Path of a checkpoint (.weights.h5) of the run's network.",
-        empty="the latest of the run",
-    )
-    flag.text(
-        "saved_model",
-        None,
-        "Folder of an exported SavedModel to evaluate instead of a checkpoint.",
-        empty="a checkpoint is evaluated",
-    )
-    flag.text(
-        "output_dir",
-        None,
-        "Folder for metrics.json and the pictures, or for the study's table and figure.",
-        empty="evaluation/SPLIT in --model_dir; for a study studies/ in the first run",
-    )
-    flag.integer(
-        "eval_batch_size",
-        None,
-        "Frames that are evaluated at once, 1 or more.",
-        empty="that of the run, or as many as have 2^21 pixels together, at most 8",
-    )
-    flag.text("data_dir", None, "Folder in which the data set lies now.", empty="where it lay in training")
-    _refuse(
-        flag_values,
-        ("checkpoint", "saved_model"),
-        lambda given: given["checkpoint"] and given["saved_model"],
-        "allowed is one of the two, not both",
-    )
-    _refuse(
-        flag_values,
-        ("model_dir", "study"),
-        lambda given: "," in given["model_dir"] and not given["study"],
-        "several runs need a --study that compares them",
-    )
-    _refuse(
-        flag_values,
-        ("study", "checkpoint", "saved_model"),
-        lambda given: given["study"] and (given["checkpoint"] or given["saved_model"]),
-        "a study takes the latest checkpoint of each run",
-    )
-    _refuse(
-        flag_values,
-        ("study", "eval_batch_size"),
-        lambda given: given["study"] and given["eval_batch_size"] is not None,
-        "a study takes one frame at a time",
-    )
-    _refuse(
-        flag_values,
-        ("branch", "max_clips", "study"),
-        lambda given: (given["branch"] or given["max_clips"] is not None) and not given["study"],
-        "only a --study has a branch or a number of clips",
-    )
+    values.define(GROUPS, flag_values)
+    for names, (wrong, message) in _REFUSED.items():
+        flags.register_multi_flags_validator(
+            names, lambda given, wrong=wrong: not wrong(given), message, flag_values
+        )
 
 
 def is_study(flag_values: flags.FlagValues = flags.FLAGS) -> bool:
@@ -119,8 +104,3 @@ def study_arguments(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
     """The arguments of `run_study`, None where a flag is empty. Call it after the flags are parsed."""
     given = {name: flag_values[name].value for name in _STUDY}
     return given | {"model_dirs": tuple(filter(None, flag_values["model_dir"].value.split(",")))}
-
-
-def _refuse(flag_values: flags.FlagValues, names: tuple[str, ...], wrong, message: str) -> None:
-    """Refuses a command line for which wrong({name: value}) holds."""
-    flags.register_multi_flags_validator(names, lambda given: not wrong(given), message, flag_values)

@@ -7,23 +7,31 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, require
 
 RECIPES = {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.flags"))}
 
 
-def find_flag_files(arguments: Iterable[str]) -> list[str]:
-    """The arguments of a command, with the path of a file in each `--flagfile`.
+def expand_flag_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> list[str]:
+    """The arguments of a command, with the flags of the file in place of each `--flagfile`, in files too.
 
-    Raises: UserError for a name of no file and no recipe.
+    Args:
+        within: the files in which the arguments stand.
+    Raises: UserError for a name of no file and no recipe, and for a file that reads itself.
     """
     words, found = iter(arguments), []
     for word in words:
         name, _, value = word.partition("=")
-        if name.lstrip("-") == "flagfile" and name.startswith("-"):
-            value = value or ("" if "=" in word else next(words, ""))
-            word = f"--flagfile={find_flag_file(value)}" if value else word
-        found.append(word)
+        if name in ("-flagfile", "--flagfile") and "=" not in word:
+            value = next(words, "")
+        if name not in ("-flagfile", "--flagfile") or not value:
+            found.append(word)
+            continue
+        file = find_flag_file(value)
+        require(file not in within, f"--flagfile={value}: is read within itself")
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        flags = [line for line in lines if line and not line.startswith(("#", "//"))]
+        found += expand_flag_files(flags, (*within, file))
     return found
 
 

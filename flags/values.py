@@ -1,137 +1,86 @@
-"""The kinds of value a flag takes: how each is read, shown and refused."""
+"""A setting as a flag of absl: how its text is read, shown and refused."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-
 from absl import flags
 
-flags.disclaim_key_flags()  # --help lists a flag under the module that asked for it, not under this one
+from taf_keras.settings import Setting, text_of
+from taf_keras.sizes import FORM, parse_size
 
 
-class FlagDefiner:
-    """Defines absl flags of a few kinds, all with the same look in `--help` and in errors.
-
-    Every method takes the flag's name, its default (the dataclass's own, never a literal) and its help.
-    `empty` says what the value is when the flag is empty (`--name=`), which is None in the config; a
-    flag without it refuses to be empty. Ranges are not checked here but by the dataclass, once.
-    """
-
-    def __init__(self, flag_values: flags.FlagValues = flags.FLAGS):
-        self._flag_values = flag_values
-
-    def text(self, name: str, default, help: str, empty: str = "") -> None:
-        """Any text: a name or a path."""
-        self._define(name, default, help, _Parser(_text, "", "must not be empty", empty), str)
-
-    def choice(self, name: str, default, allowed: Iterable[str], help: str, empty: str = "") -> None:
-        """One of `allowed`. The refusal has the words of `taf_keras.config.require_one_of`."""
-        allowed = tuple(allowed)
-
-        def read(text: str) -> str:
-            return allowed[allowed.index(text)]
-
-        parser = _Parser(read, "", f"allowed are {', '.join(allowed)}", empty)
-        self._define(name, default, f"<{'|'.join(allowed)}> {help}", parser, str)
-
-    def integer(self, name: str, default, help: str, empty: str = "") -> None:
-        self._define(name, default, help, _Parser(int, "a whole number", "", empty), str)
-
-    def number(self, name: str, default, help: str, empty: str = "") -> None:
-        self._define(name, default, help, _Parser(float, "a number", "", empty), str)
-
-    def boolean(self, name: str, default, help: str) -> None:
-        """`--name`, `--noname`, or `--name=true` and `--name=false`."""
-        parser = _Parser(_boolean, "", "write true or false", "")
-        self._define(name, default, help, parser, None, boolean=True)
-
-    def rates(self, name: str, default, help: str, empty: str = "", words: tuple[str, ...] = ()) -> None:
-        """Comma-separated numbers, as a tuple of floats, or NAME=number, as pairs; or one of `words`."""
-        form = " or ".join(["comma-separated numbers, such as 1e-4,inf,inf", "NAME=number,…", *words])
-
-        def read(text: str):
-            return text if text in words else _rates(text)
-
-        def write(value) -> str:
-            if isinstance(value, str):
-                return value
-            return ",".join("=".join(map(str, r)) if isinstance(r, tuple) else str(r) for r in value)
-
-        self._define(name, default, help, _Parser(read, form, "", empty), write)
-
-    def names(self, name: str, default, help: str, empty: str) -> None:
-        """Comma-separated names, as a tuple; empty is the empty tuple."""
-        parser = _Parser(lambda text: tuple(text.split(",")), "comma-separated names", "", empty, nothing=())
-        self._define(name, default, help, parser, _join(","))
-
-    def size(self, name: str, default, help: str, empty: str = "") -> None:
-        """Height and width in pixels, as a tuple of two positive ints."""
-        form = "HEIGHTxWIDTH in pixels, such as 360x480"
-        self._define(name, default, help, _Parser(_size, form, "", empty), _join("x"))
-
-    def _define(self, name, default, help, parser, write: Callable | None, **kwargs) -> None:
-        if parser.empty:
-            help = f"{help} Empty: {parser.empty}."
-        serializer = _Serializer(write) if write else None
-        flags.DEFINE(parser, name, default, help, self._flag_values, serializer, **kwargs)
+def define(groups: dict[str, type], flag_values: flags.FlagValues) -> None:
+    """Defines the flags of dataclasses of settings, which `--help` lists under their names."""
+    for heading, group in groups.items():
+        for own in group.SETTINGS.values():
+            parser = _Parser(own)
+            help = f"<{'|'.join(parser.choices)}> {own.text}" if parser.choices else own.text
+            flag = flags.Flag(parser, _Serializer(), own.flag, own.default, help, boolean=own.type == "bool")
+            flags.DEFINE_flag(flag, flag_values, heading)
 
 
 class _Parser(flags.ArgumentParser):
-    """Reads text with `read`, a function that raises ValueError; refuses in words of ours."""
+    """Reads the text of a setting's values, and refuses it in words of ours. Empty text is None."""
 
-    def __init__(self, read: Callable, form: str, refusal: str, empty: str, nothing=None):
+    def __init__(self, setting: Setting):
         super().__init__()
-        self._nothing = nothing
-        self.syntactic_help = form
-        self.empty = empty
-        self._read = read
-        self._refusal = refusal or f"write {form}"
+        kind = setting.type.removesuffix(" | None")
+        self.syntactic_help, self._read = _READERS[kind]
+        self.choices = setting.choices if kind == "str" else ()
+        self._may_be_none = kind != setting.type
 
     def parse(self, argument):
         if not isinstance(argument, str):
             return argument  # a default
-        if not argument and self.empty:
-            return self._nothing
+        if not argument and self._may_be_none:
+            return None
+        if self.choices and argument not in self.choices:
+            raise ValueError(f"allowed are {', '.join(self.choices)}")
         try:
             return self._read(argument)
-        except ValueError:
-            raise ValueError(self._refusal) from None
+        except ValueError as error:
+            raise ValueError(f"write {self.syntactic_help}" if self.syntactic_help else error) from None
 
 
 class _Serializer(flags.ArgumentSerializer):
-    def __init__(self, write: Callable[..., str]):
-        self._write = write
-
     def serialize(self, value) -> str:
-        return self._write(value)
+        return str(value) if isinstance(value, float) else text_of(value)  # --help shows 1.0
 
 
 def _text(text: str) -> str:
     if not text:
-        raise ValueError
+        raise ValueError("must not be empty")
     return text
 
 
 def _boolean(text: str) -> bool:
-    return ("false", "true").index(text.lower()) == 1
+    if text.lower() not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text.lower() == "true"
 
 
-def _rates(text: str) -> tuple:
-    if "=" not in text:
-        return tuple(float(part) for part in text.split(","))
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
+def _rates(text: str) -> tuple | str:
+    if text == "auto":
+        return text
     pairs = [part.rpartition("=") for part in text.split(",")]
-    if not all(name for name, _, _ in pairs):
+    named = "=" in text
+    if named and not all(name for name, _, _ in pairs):
         raise ValueError
-    return tuple((name, float(rate)) for name, _, rate in pairs)
+    return tuple((name, float(rate)) if named else float(rate) for name, _, rate in pairs)
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch("([1-9][0-9]*)x([1-9][0-9]*)", text)
-    if match is None:
-        raise ValueError
-    return int(match[1]), int(match[2])
-
-
-def _join(separator: str) -> Callable[..., str]:
-    return lambda values: separator.join(map(str, values))
+_READERS = {  # type: the form of the text in --help, and its reader
+    "str": ("", _text),
+    "bool": ("", _boolean),
+    "int": ("a whole number", int),
+    "float": ("a number", float),
+    "tuple[int, int]": (FORM, parse_size),
+    "tuple[str, ...]": ("comma-separated names", _names),
+    "tuple[float, ...] | tuple[tuple[str, float], ...] | str": (
+        "comma-separated numbers, such as 1e-4,inf,inf or NAME=number,… or auto",
+        _rates,
+    ),
+}

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from taf_keras import errors
 from taf_keras.errors import Interrupted, UserError
 
 
@@ -42,6 +43,7 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> Non
     """
     # Before TensorFlow is imported: warnings and errors of its C++ part, but no notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    spoke_of_flags, errors.speaks_of_flags = errors.speaks_of_flags, True
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files may hold anything
@@ -59,6 +61,7 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> Non
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     finally:
+        errors.speaks_of_flags = spoke_of_flags
         for number, handler in before.items():
             signal.signal(number, handler)
     if code:

@@ -4,9 +4,12 @@
 A checkout has flags/ beside taf_keras; an installed package has it inside (pyproject.toml).
 """
 
-import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+
+from taf_keras.config import Config
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parent
@@ -25,7 +28,12 @@ else:
     _PATHS = [str(_CHECKOUT)]
 
 
-def environment() -> dict[str, str]:
-    """The environment in which another Python finds FLAGS, whatever its working directory."""
-    paths = [*_PATHS, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+def parse_config(arguments: Sequence[str]) -> Config:
+    """The run that these arguments of train.py describe, read in this process.
+
+    Raises: UserError with the line that train.py would end with.
+    """
+    for path in _PATHS:
+        if path not in sys.path:
+            sys.path.append(path)
+    return import_module(FLAGS).parse_config(arguments)

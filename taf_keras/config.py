@@ -1,4 +1,8 @@
-"""Every setting of a run, as frozen dataclasses. No TensorFlow here: `--help` and the checks stay fast."""
+"""Every setting of a run, as frozen dataclasses. No TensorFlow here: `--help` and the checks stay fast.
+
+A setting has one line with its type, default, bound or choices, and unit; its words are under `Attributes:`.
+Its check and refusal, its flag and `--help` and its row of docs/command_line.md are made of these.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
-from taf_keras.errors import UserError
+from taf_keras.errors import require, require_one_of  # noqa: F401 (for others)
+from taf_keras.settings import Bound, check, described, setting
+from taf_keras.sizes import size_text
 
 METHODS = ("taf", "baseline", "slow", "propagate", "pseudo")
 BATCH_NORM_FRAMES = ("key", "all")
@@ -50,15 +56,28 @@ PAPER_CHANGE_RATES = {
 # Ours, for the synthetic clips. With the paper's c_5, δ of DeepLabV3+'s 1×1 branch trebled in training
 # (0.005 to 0.017): what the slow branches gave up moved there. A c_5 of 1e-3 keeps it near where it was.
 CHANGE_RATES = PAPER_CHANGE_RATES | {"deeplabv3plus": (1e-6, 1e-6, 1e-5, 1e-4, 1e-3)}
-# A flag has the name of its field, but where that says too little on a command line.
-_FLAG_NAMES = {
-    "taf.weight": "taf_weight",
-    "taf.relative": "relative_change_rates",
-    "partner_labels.weight": "partner_label_weight",
-}
 # Far above what is of use; a damaged or hostile config.json must not ask for all memory.
 MOST_HEAD_CHANNELS, MOST_PX = 4096, 16384
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
+
+LEAST_0 = Bound("0 or more{unit}", lambda value: value >= 0)  # which also refuses nan
+LEAST_1 = Bound("1 or more{unit}", lambda value: value >= 1)
+FINITE = Bound("finite and 0 or more", lambda value: 0 <= value < math.inf, brief="0 or more")
+POSITIVE = Bound("positive and finite", lambda value: 0 < value < math.inf)
+SHARE = Bound("in (0, 1]", lambda value: 0 < value <= 1)
+PROBABILITY = Bound("in [0, 1]", lambda value: 0 <= value <= 1)
+MOMENTUM = Bound("in [0, 1)", lambda value: 0 <= value < 1)
+WIDTH = Bound("in (0, 2]", lambda value: 0 < value <= 2)
+CHANNELS = Bound(f"1 to {MOST_HEAD_CHANNELS}", lambda value: 1 <= value <= MOST_HEAD_CHANNELS, "1 or more")
+SIZE = Bound(
+    f"1 to {MOST_PX}{{unit}}",
+    lambda size: len(size) == 2 and min(size) >= 1 and max(size) <= MOST_PX,
+    of="height and width ",
+)
+MINUTES = Bound("0 or more{unit}; inf is never", LEAST_0.allows, "0 or more; inf is never")
+
+_STRIDES = "; ".join(f"{model}: {', '.join(map(str, allowed))}" for model, allowed in OUTPUT_STRIDES.items())
+_RATES = "; ".join(f"{model}: {','.join(map('{:g}'.format, c))}" for model, c in CHANGE_RATES.items())
 
 
 def usable_cores() -> int:
@@ -68,130 +87,120 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def flag_name(group: str, field: str) -> str:
-    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
-    return _FLAG_NAMES.get(f"{group}.{field}", field)
-
-
-def require(condition: bool, message: str) -> None:
-    """Raises UserError(message) unless `condition` holds."""
-    if not condition:
-        raise UserError(message)
-
-
-def require_one_of(name: str, value, allowed) -> None:
-    """Raises a UserError that names the setting, its value and what is allowed."""
-    require(value in allowed, f"--{name}={value}: allowed are {', '.join(map(str, allowed))}")
-
-
+@described
 @dataclass(frozen=True)
 class DataConfig:
-    """Which clips, at which size, and how training examples are drawn from them.
+    """Which clips, at which size, and how training examples are sampled from them.
 
     Attributes:
-        dataset: one of DATASETS.
-        data_dir: folder of the data set; for `synthetic` the cache folder (None: the user's cache).
-        subset: share of the training clips to keep, (0, 1].
-        label_fraction: share of the training labels to keep, (0, 1]; frames stay as partners.
-        labels: `key` uses the key frames' labels; `all` makes a key frame of every labelled frame
-            (the upper bound that no method with fewer labels should pass).
-        image_size: (height, width) to which frames are resized, px; None keeps the files' size.
-        crop_size: (height, width) of training crops, px; None takes the image size.
-        temporal_context: n_h, largest |offset| of a partner, frames of the source video.
-        min_scale, max_scale: range of the random scale.
-        flip: random horizontal flips.
-        color_jitter: random brightness, contrast and saturation, the same for both frames of a pair.
-        partner: `neighbour` is the method's. `key` (the key frame itself in its partner's place) and
-            `other_clip` (a frame of another clip, as if it were n frames away) are checks of a gain: with
-            them there must be none.
-        subset_seed: seed of `subset` and `label_fraction`; not the run's, so that all seeds share the data.
-        scene_seed, train_clips, val_clips, test_clips: the draw of synthetic scenes, and their number.
-        drift: scale of the synthetic clips' changes of light and colour; 0 is constant light.
-        eval_split: split of metrics.json; `auto` is test where the data set has one, else val.
-        on_bad_file: `refuse` stops before training, `skip` leaves the file out and counts it.
-        allow_outside_files: a manifest may name files outside `data_dir`.
+        dataset: Data set. Default: ours, generated on first use.
+        data_dir: Folder of the data set; for synthetic the folder in which generated clips are kept. Empty:
+            for synthetic the user's cache folder; every other data set needs one.
+        subset: Share of the training clips to keep, {bound}. The paper's CS-0.2 and CS-0.5 are 0.2 and 0.5
+            (Section 4.1). Default: all clips, as the paper on CamVid.
+        label_fraction: Share of the training labels to keep, {bound}; frames without their label stay as
+            partners. Default: all labels, as the paper.
+        labels: key: the key frame of each clip is labelled; all: every labelled frame counts as a key frame,
+            which bounds from above what fewer labels can reach. Default: key, as the paper.
+        image_size: Size to which frames are resized, in training and evaluation. The paper: 360x480 on
+            CamVid, 1024x2048 on Cityscapes (Table 2). Default: ours. Empty: the size of the files.
+        crop_size: Size of training crops: at most --image_size, each side at least twice --output_stride. The
+            paper: 360x360 on CamVid, 720x720 on Cityscapes (Table 2). Default: ours. Empty: the image size.
+        temporal_context: n_h: a partner lies at most so many frames of the source video from its key frame,
+            {bound} (Section 2.2). With --dataset=synthetic more than 15 makes longer clips, of other scenes.
+            The paper: 15 (Section 4.3).
+        min_scale: Least factor of the random scale, positive and at most --max_scale. The paper: 0.5 (Section
+            5.2). Default: ours.
+        max_scale: Largest factor of the random scale, at least --min_scale. The paper: 2 (Section 5.2).
+            Default: ours.
+        flip: Random horizontal flips of training examples. The paper: yes (Section 5.2).
+        color_jitter: Random brightness, contrast and saturation of training examples, the same for both
+            frames of a pair. The paper: no.
+        partner: Where the partner comes from. neighbour: the frames around the key frame, the method itself.
+            For checks of a gain, key: the key frame again; other_clip: a frame of another clip. Default: the
+            paper's method.
+        subset_seed: Seed of what --subset and --label_fraction keep, {bound}; apart from --seed, so that runs
+            with different seeds see the same data. Default: ours.
+        scene_seed: Seed of the scenes of --dataset=synthetic, {bound}. Default: ours.
+        train_clips: Number of train clips of --dataset=synthetic, {bound}. Default: ours.
+        val_clips: Number of val clips of --dataset=synthetic, {bound}. Default: ours.
+        test_clips: Number of test clips of --dataset=synthetic, {bound}. Default: ours.
+        drift: Scale of the changes of light and colour in --dataset=synthetic, {brief}; 0 is constant light.
+            Default: ours.
+        eval_split: Split of metrics.json; auto is test where the data set has one, else val. The paper: test
+            on CamVid, val on Cityscapes (Table 1).
+        on_bad_file: What a file that cannot be used does: refuse stops before training; skip leaves it out,
+            names it and counts it in metrics.json. Default: ours.
+        allow_outside_files: Let a manifest name files outside --data_dir. Default: ours, since a list made by
+            others should not reach every file of yours.
     """
 
-    dataset: str = "synthetic"
-    data_dir: str | None = None
-    subset: float = 1.0
-    label_fraction: float = 1.0
-    labels: str = "key"
-    image_size: tuple[int, int] | None = None
-    crop_size: tuple[int, int] | None = None
-    temporal_context: int = 15
-    min_scale: float = 0.75
-    max_scale: float = 1.5
-    flip: bool = True
-    color_jitter: bool = False
-    partner: str = "neighbour"
-    subset_seed: int = 0
-    scene_seed: int = 0
-    train_clips: int = 32
-    val_clips: int = 40
-    test_clips: int = 100
-    drift: float = 1.0
-    eval_split: str = "auto"
-    on_bad_file: str = "refuse"
-    allow_outside_files: bool = False
+    dataset: str = setting("synthetic", choices=DATASETS)
+    data_dir: str | None = setting(None)
+    subset: float = setting(1.0, SHARE)
+    label_fraction: float = setting(1.0, SHARE)
+    labels: str = setting("key", choices=LABELS)
+    image_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
+    crop_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
+    temporal_context: int = setting(15, LEAST_0, unit="frames")
+    min_scale: float = setting(0.75)
+    max_scale: float = setting(1.5)
+    flip: bool = setting(True)
+    color_jitter: bool = setting(False)
+    partner: str = setting("neighbour", choices=PARTNERS)
+    subset_seed: int = setting(0, LEAST_0)
+    scene_seed: int = setting(0, LEAST_0)
+    train_clips: int = setting(32, LEAST_1)
+    val_clips: int = setting(40, LEAST_1)
+    test_clips: int = setting(100, LEAST_1)
+    drift: float = setting(1.0, FINITE)
+    eval_split: str = setting("auto", choices=EVAL_SPLITS)
+    on_bad_file: str = setting("refuse", choices=ON_BAD_FILE)
+    allow_outside_files: bool = setting(False)
 
     def __post_init__(self):
-        require_one_of("dataset", self.dataset, DATASETS)
-        require_one_of("labels", self.labels, LABELS)
-        require_one_of("partner", self.partner, PARTNERS)
-        require_one_of("eval_split", self.eval_split, EVAL_SPLITS)
-        require_one_of("on_bad_file", self.on_bad_file, ON_BAD_FILE)
-        require(0 < self.subset <= 1, f"--subset={self.subset}: must be in (0, 1]")
-        require(0 < self.label_fraction <= 1, f"--label_fraction={self.label_fraction}: must be in (0, 1]")
-        require(
-            self.temporal_context >= 0,
-            f"--temporal_context={self.temporal_context}: must be 0 or more frames",
-        )
+        check(self)
         require(
             0 < self.min_scale <= self.max_scale < math.inf,
             f"--min_scale={self.min_scale} --max_scale={self.max_scale}: need 0 < min_scale <= max_scale",
         )
-        for name in ("train_clips", "val_clips", "test_clips"):
-            require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
-        for name in ("scene_seed", "subset_seed"):
-            require(getattr(self, name) >= 0, f"--{name}={getattr(self, name)}: must be 0 or more")
-        require(0 <= self.drift < math.inf, f"--drift={self.drift}: must be finite and 0 or more")
-        for name in ("image_size", "crop_size"):
-            size = getattr(self, name)
-            require(
-                size is None or (len(size) == 2 and min(size) >= 1 and max(size) <= MOST_PX),
-                f"--{name}={size}: height and width must be 1 to {MOST_PX} px",
-            )
         require(
             self.dataset == "synthetic" or self.data_dir is not None,
             f"--dataset={self.dataset} needs --data_dir, the folder that holds it",
         )
 
 
+@described
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network.
+    """The network. A model of the user's own has all settings but `model` at their defaults, without effect.
 
     Attributes:
-        model: key of BRANCHES; or a model of the user's own, `FILE.py:FUNCTION` or `FILE.keras`, for which
-            the settings below are at their defaults and of no effect.
+        model: {values} (Section 2.3); or a model of your own: FILE.py:FUNCTION, a function of the number of
+            classes that returns a functional keras.Model, RGB in [0, 255] to logits, or FILE.keras, such a
+            model saved by Keras. FILE.py is executed. Default: ours.
+        backbone: {values} (the paper's two) or keras_cv:NAME, a backbone of KerasCV. Default: ours, the
+            faster of the paper's.
+        backbone_weights: random, imagenet (downloaded once by Keras) or the path of a weights file of that
+            backbone. The paper: imagenet (Section 5.2). Default: ours, needs no network.
+        output_stride: Image pixels per pixel of the last backbone stage. {values}; keras_cv:NAME: 32. Empty:
+            the paper's, 16 for deeplabv3plus and 32 for fcn8s (Table 1).
+        backbone_width: Factor on the channels of mobilenetv2 (its alpha), {bound}; 1 for every other
+            backbone. The paper: 1. Empty: ours, 0.5 for mobilenetv2 and 1 for every other backbone.
+        head_channels: Channels of each atrous branch and of the decoder of deeplabv3plus, {brief}.
+            DeepLabV3+: 256. Default: ours.
+        batch_norm_momentum: Share of the old moving statistics that a training step keeps, {bound}. Default:
+            ours, the paper has none.
         model_sha256: of the user's file, once a run has begun.
-        backbone: one of BACKBONES, or `keras_cv:NAME`.
-        backbone_weights: `random`, `imagenet`, or the path of a weights file of that backbone.
-        output_stride: image px per px of the last backbone stage; None takes the model's default (32 or 16).
-        backbone_width: MobileNetV2's width multiplier alpha (1 in the paper); None takes 0.5 for
-            MobileNetV2 and 1 for the others, which have no multiplier.
-        head_channels: channels of DeepLabV3+'s ASPP branches and decoder (256 in the paper).
-        batch_norm_momentum: share of the old moving statistics kept per step.
     """
 
-    model: str = "deeplabv3plus"
-    backbone: str = "mobilenetv2"
-    backbone_weights: str = "random"
-    output_stride: int | None = None
-    backbone_width: float | None = None
-    head_channels: int = 64
-    batch_norm_momentum: float = 0.9
+    model: str = setting("deeplabv3plus", values=", ".join(BRANCHES))
+    backbone: str = setting("mobilenetv2", values=", ".join(BACKBONES))
+    backbone_weights: str = setting("random")
+    output_stride: int | None = setting(None, values=_STRIDES)
+    backbone_width: float | None = setting(None, WIDTH)
+    head_channels: int = setting(64, CHANNELS)
+    batch_norm_momentum: float = setting(0.9, MOMENTUM)
     model_sha256: str | None = field(default=None, metadata={"flag": False})
 
     def __post_init__(self):
@@ -202,13 +211,12 @@ class ModelConfig:
             self.model in BRANCHES,
             f"--model={self.model}: allowed are {', '.join(BRANCHES)}, FILE.py:FUNCTION and FILE.keras",
         )
+        of_keras_cv = self.backbone.startswith(KERAS_CV_PREFIX)
         require(
-            self.backbone in BACKBONES or self.backbone.startswith(KERAS_CV_PREFIX),
+            self.backbone in BACKBONES or of_keras_cv,
             f"--backbone={self.backbone}: allowed are {', '.join(BACKBONES)} and {KERAS_CV_PREFIX}NAME",
         )
-        strides = OUTPUT_STRIDES[self.model]
-        if self.backbone.startswith(KERAS_CV_PREFIX):
-            strides = (32,)  # their stages cannot be dilated
+        strides = (32,) if of_keras_cv else OUTPUT_STRIDES[self.model]  # their stages cannot be dilated
         if self.output_stride is None:
             object.__setattr__(self, "output_stride", 16 if 16 in strides else 32)
         require(
@@ -218,18 +226,10 @@ class ModelConfig:
         )
         if self.backbone_width is None:
             object.__setattr__(self, "backbone_width", 0.5 if self.backbone == "mobilenetv2" else 1.0)
-        require(
-            1 <= self.head_channels <= MOST_HEAD_CHANNELS,
-            f"--head_channels={self.head_channels}: must be 1 to {MOST_HEAD_CHANNELS}",
-        )
-        require(0 < self.backbone_width <= 2, f"--backbone_width={self.backbone_width}: must be in (0, 2]")
+        check(self)
         require(
             self.backbone_width == 1 or self.backbone == "mobilenetv2",
             f"--backbone_width={self.backbone_width}: only mobilenetv2 has a width multiplier",
-        )
-        require(
-            0 <= self.batch_norm_momentum < 1,
-            f"--batch_norm_momentum={self.batch_norm_momentum}: must be in [0, 1)",
         )
 
     @property
@@ -249,51 +249,58 @@ class ModelConfig:
         return Path(self.model.removesuffix(f":{self.function}"))
 
     def _check_own(self):
-        for name in ("backbone", "backbone_weights", "output_stride", "backbone_width", "head_channels",
-                     "batch_norm_momentum"):  # fmt: skip
-            value = getattr(self, name)
+        for own in self.SETTINGS.values():
+            value = getattr(self, own.field)
             require(
-                value == getattr(type(self), name),
-                f"--{name}={value}: is of no effect on --model={self.model}; leave it out",
+                own.field == "model" or value == own.default,
+                f"--{own.flag}={value}: is of no effect on --model={self.model}; leave it out",
             )
 
 
+@described
 @dataclass(frozen=True)
 class TAFConfig:
     """The objective (Eq. 6).
 
     Attributes:
-        method: `taf`; `baseline`, key frames only; `slow`, every c_i = 0 (slow feature learning).
-        weight: λ, 0 or more.
-        change_rates: c_1 … c_m, change of the mean absolute difference of probabilities per frame,
-            ascending order is usual but not required, `inf` leaves a branch free; None takes CHANGE_RATES;
-            `auto` is measured before training, and config.json then has the numbers. Or pairs (branch, c), of
-            a model of the user's own (layer, c); branches that are not named are free.
-        rates_from: for `auto`, the model_dir of a trained baseline of the same model.
-        rates_quantile: for `auto`, the quantile of its δ_i per frame that becomes c_i.
-        contrastive_loss: the distance δ (5.5).
-        contrast_on: what δ compares; `logits` is degenerate and kept to show it (5.5).
-        batch_norm_frames: the frames of a training batch whose statistics normalise all of it: `key`, those
-            of the key frames before any swap, so that partners act through the loss alone; or `all`.
-        relative: measure c_i against the input's own L1 change instead of against |n| (5.4).
+        method: taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change
+            rate 0; propagate and pseudo: explicit labels for the partners, by optical flow or from a trained
+            baseline. Default: the paper's method.
+        weight: λ, weight of the TAF term in Eq. 6, {bound}. The paper: 0.5 or 1 (Table 2). Default: ours,
+            tuned on the synthetic val clips.
+        change_rates: c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of
+            the class probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a
+            branch free (Eq. 4). Or NAME=c,…, where branches that are not named are free; for a model of your
+            own the names are those of the layers whose outputs are swapped. auto: measured on --rates_from.
+            Empty: ours, {values}; the paper's (Section 5.3) are in the recipes.
+        rates_from: --change_rates=auto: model_dir of a trained baseline of the same --model. Empty: none,
+            which auto refuses.
+        rates_quantile: --change_rates=auto: c_i is this quantile, {bound}, of the baseline's δ_i per frame
+            over pairs of training frames. Default: ours.
+        contrastive_loss: Distance δ of Eq. 3. The paper: l1 (Section 5.5).
+        contrast_on: What δ compares. The paper: probabilities; logits degenerate and are kept to show it
+            (Section 5.5).
+        relative: Measure change rates against the input's own mean absolute change instead of against the
+            number of frames (Section 5.4). The paper's results: no.
+        batch_norm_frames: Frames of a training batch whose statistics batch norm uses, for all of the batch:
+            key, the key frames before any swap; or all. The paper does not say. Default: ours, by measurement
+            (README).
     """
 
-    method: str = "taf"
-    weight: float = 6.0
-    change_rates: tuple[float, ...] | tuple[tuple[str, float], ...] | str | None = None
-    rates_from: str | None = None
-    rates_quantile: float = 0.1
-    contrastive_loss: str = "l1"
-    contrast_on: str = "probabilities"
-    relative: bool = False
-    batch_norm_frames: str = "key"
+    method: str = setting("taf", choices=METHODS)
+    weight: float = setting(6.0, FINITE, flag="taf_weight")
+    change_rates: tuple[float, ...] | tuple[tuple[str, float], ...] | str | None = setting(
+        None, values=_RATES
+    )
+    rates_from: str | None = setting(None)
+    rates_quantile: float = setting(0.1, PROBABILITY)
+    contrastive_loss: str = setting("l1", choices=CONTRASTIVE_LOSSES)
+    contrast_on: str = setting("probabilities", choices=CONTRAST_ON)
+    relative: bool = setting(False, flag="relative_change_rates")
+    batch_norm_frames: str = setting("key", choices=BATCH_NORM_FRAMES)
 
     def __post_init__(self):
-        require_one_of("method", self.method, METHODS)
-        require_one_of("contrastive_loss", self.contrastive_loss, CONTRASTIVE_LOSSES)
-        require_one_of("contrast_on", self.contrast_on, CONTRAST_ON)
-        require_one_of("batch_norm_frames", self.batch_norm_frames, BATCH_NORM_FRAMES)
-        require(0 <= self.weight < math.inf, f"--taf_weight={self.weight}: must be finite and 0 or more")
+        check(self)
         require(
             self.contrast_on == "probabilities" or self.contrastive_loss != "symmetric_cross_entropy",
             "--contrastive_loss=symmetric_cross_entropy needs --contrast_on=probabilities",
@@ -306,149 +313,145 @@ class TAFConfig:
             self.change_rates != "auto" or self.rates_from is not None,
             "--change_rates=auto needs --rates_from, the model_dir of a trained baseline",
         )
-        require(0 <= self.rates_quantile <= 1, f"--rates_quantile={self.rates_quantile}: must be in [0, 1]")
         require(
             self.method != "slow" or self.change_rates is None,
             "--change_rates: --method=slow sets every rate to 0; allowed with --method=taf",
         )
 
 
+@described
 @dataclass(frozen=True)
 class PartnerLabelConfig:
     """Explicit label augmentation, which TAF competes with: labels made for the partner frames.
 
-    The loss is (CE(key) + weight·CE(partner)) / (1 + weight).
+    The loss is (CE(key) + weight·CE(partner)) / (1 + weight). Pixels that do not count are void.
 
     Attributes:
-        weight: of the partners' cross entropy.
-        flow_tolerance_px: `propagate` carries the key frame's labels to its partner along the optical
-            flow; a pixel from which the flow there and back ends farther away than this is void.
-        teacher: `pseudo` takes the predictions of this run, the model_dir of a trained baseline.
-        confidence: `pseudo` leaves pixels void whose most probable class has less than this probability.
+        weight: Weight of the partners' cross entropy against the key frames' 1, {bound}. Default: ours.
+        flow_tolerance_px: --method=propagate: a pixel counts where the flow to the key frame and back ends
+            within this many pixels of it, {bound}. Default: ours.
+        teacher: --method=pseudo: model_dir of the trained baseline whose predictions label the partners.
+            Empty: none, which pseudo refuses.
+        confidence: --method=pseudo: a pixel counts where the teacher's most probable class has at least this
+            probability, {bound}. Default: ours.
     """
 
-    weight: float = 1.0
-    flow_tolerance_px: float = 1.0
-    teacher: str | None = None
-    confidence: float = 0.9
+    weight: float = setting(1.0, FINITE, flag="partner_label_weight")
+    flow_tolerance_px: float = setting(1.0, FINITE, unit="px")
+    teacher: str | None = setting(None)
+    confidence: float = setting(0.9, PROBABILITY)
 
     def __post_init__(self):
-        for name, value in (
-            ("partner_label_weight", self.weight),
-            ("flow_tolerance_px", self.flow_tolerance_px),
-        ):
-            require(0 <= value < math.inf, f"--{name}={value}: must be finite and 0 or more")
-        require(0 <= self.confidence <= 1, f"--confidence={self.confidence}: must be in [0, 1]")
+        check(self)
 
 
+@described
 @dataclass(frozen=True)
 class TrainingConfig:
     """Optimisation (Section 5.2).
 
     Attributes:
-        optimizer: one of OPTIMIZERS. `sgd` is the paper's, with `momentum` and coupled L2; `adamw` decays the
-            weights beside the gradient, and `momentum` is its beta_1.
-        batch_size: images per update over all replicas, partners included.
-        gradient_accumulation_steps: small batches into which each replica cuts its share of the batch; their
-            gradients are added up to those of the batch. Batch norm has the statistics of each small batch.
-        keep_best: `miou` keeps the checkpoint of the validation with the highest mIoU beside the last ones.
-        export_weights: the weights that are evaluated and exported at the end: the `last`, as in the paper,
-            or the `best` that were kept.
+        epochs: Passes over the key frames, {bound}. The paper: 600 on CamVid, 300 on Cityscapes (Table 2).
+            Default: ours, for minutes on two cores.
+        batch_size: Images per step over all replicas, partners included, {bound}; even where the method uses
+            partners. The paper: 16, but 8 for ResNet-50 on Cityscapes (Section 5.2).
+        gradient_accumulation_steps: Small batches into which each device cuts its share of --batch_size, one
+            after the other in less memory; {bound}, a divisor of its key frames. Updates, and all that counts
+            steps, stay what they are, but batch norm has the statistics of each small batch. Default: ours.
+        learning_rate: Learning rate at the start, after the warm-up if there is one; {bound}. The paper:
+            0.01, 0.02 or 0.05 (Table 2).
+        momentum: Nesterov momentum of SGD, beta_1 of AdamW, {bound}. The paper: 0.9 (Section 5.2).
+        weight_decay: {brief}. sgd: coupled L2, this times a weight is added to its gradient; adamw: a step
+            takes this times the learning rate from a weight. The paper: 1e-4 (Section 5.2).
+        lr_power: Power of the polynomial decay of the learning rate to 0, {brief}; 0 keeps it constant. The
+            paper: 0.9 (Section 5.2).
+        warmup_steps: Steps over which the learning rate rises from 0, {brief}. The paper: none.
+        seed: Seed of the weights and of all that training samples, {brief}. Default: ours.
+        dtype: Number format of the network; softmax and losses stay float32. Default: ours.
+        keep_best: miou: the checkpoint of the validation with the highest mIoU is kept beside the last ones.
+            The paper: none.
+        export_weights: Weights that are evaluated and exported at the end: the last ones, or the best that
+            --keep_best has kept. The paper: last.
+        optimizer: sgd: Nesterov SGD with coupled L2 (Section 5.2); adamw: AdamW, which transformers need,
+            with a --learning_rate of about 1e-4. The paper: sgd.
     """
 
-    epochs: int = 300
-    batch_size: int = 16
-    gradient_accumulation_steps: int = 1
-    learning_rate: float = 0.2
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    lr_power: float = 0.9
-    warmup_steps: int = 20
-    seed: int = 0
-    dtype: str = "float32"
-    keep_best: str = "none"
-    export_weights: str = "last"
-    optimizer: str = "sgd"
+    epochs: int = setting(300, LEAST_1)
+    batch_size: int = setting(16, LEAST_1)
+    gradient_accumulation_steps: int = setting(1, LEAST_1)
+    learning_rate: float = setting(0.2, POSITIVE)
+    momentum: float = setting(0.9, MOMENTUM)
+    weight_decay: float = setting(1e-4, FINITE)
+    lr_power: float = setting(0.9, FINITE)
+    warmup_steps: int = setting(20, FINITE)
+    seed: int = setting(0, FINITE)
+    dtype: str = setting("float32", choices=DTYPES)
+    keep_best: str = setting("none", choices=KEEP_BEST)
+    export_weights: str = setting("last", choices=EXPORT_WEIGHTS)
+    optimizer: str = setting("sgd", choices=OPTIMIZERS)
 
     def __post_init__(self):
-        require_one_of("optimizer", self.optimizer, OPTIMIZERS)
-        require_one_of("dtype", self.dtype, DTYPES)
-        require_one_of("keep_best", self.keep_best, KEEP_BEST)
-        require_one_of("export_weights", self.export_weights, EXPORT_WEIGHTS)
+        check(self)
         require(
             self.export_weights == "last" or self.keep_best == "miou",
             "--export_weights=best needs --keep_best=miou",
         )
-        for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
-            require(getattr(self, name) >= 1, f"--{name}={getattr(self, name)}: must be 1 or more")
-        for name in ("weight_decay", "lr_power", "warmup_steps", "seed"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"--{name}={value}: must be finite and 0 or more")
         require(self.seed < 2**32, f"--seed={self.seed}: must be below 2^32")
-        require(
-            0 < self.learning_rate < math.inf,
-            f"--learning_rate={self.learning_rate}: must be positive and finite",
-        )
-        require(0 <= self.momentum < 1, f"--momentum={self.momentum}: must be in [0, 1)")
 
 
+@described
 @dataclass(frozen=True)
 class RuntimeConfig:
     """Where and how a run executes and what it leaves; nothing here changes its result.
 
     Attributes:
-        model_dir: folder of the run.
-        strategy: one of STRATEGIES; `auto` is multi_worker where TF_CONFIG is set, else mirrored with two
-            or more GPUs.
-        replicas: number of replicas of a machine; None is one per GPU.
-        reader_threads: threads that read and augment examples; None is one for each usable core.
-        kept_mb: memory for key frames and label maps that stay decoded from one epoch to the next, MB of
-            10⁶ bytes. All of CamVid's take 254, all of Cityscapes' 25 000.
-        deterministic: a GPU uses operations that give the same result each time; a CPU always does.
-        steps_per_execution: steps that run in one call; progress, logs and the stop at a NaN come behind it.
-        jit_compile: one of JIT_COMPILE, whether XLA compiles the step; `auto` leaves that to Keras where
-            there is one GPU, and is off elsewhere.
-        log_every: steps between two entries of TensorBoard's scalars, and two looks at the loss.
-        validations: number of validations (and checkpoints) during the training; 0 is none.
-        eval_batch_size: frames that are evaluated at once; None is as many as `evaluation_batches` finds
-            the memory of a small GPU to hold.
-        checkpoint_minutes: a checkpoint is written at the end of a step when the last one is so old.
-        export_formats: any of EXPORT_FORMATS, written beside the SavedModel.
+        model_dir: Folder into which the run writes everything. Default: ours.
+        strategy: single: one device; mirrored: MirroredStrategy over --replicas devices, with synchronised
+            batch norm; multi_worker: the same over the machines of TF_CONFIG (docs/distributed.md); auto:
+            multi_worker where TF_CONFIG is set, else mirrored where there are several GPUs. The paper: 4 GPUs
+            (Section 5.2). Default: ours.
+        replicas: Devices of each machine that share a step, {bound}; more than one needs --strategy=mirrored
+            or multi_worker. Without a GPU mirrored splits the CPU, for trying it out. Empty: all GPUs, or one
+            device without a GPU.
+        reader_threads: Threads that read and augment examples, {bound}. Empty: one for each core that the
+            process may use.
+        kept_mb: Memory, in MB, for key frames and label maps that stay decoded from epoch to epoch, {brief}.
+            CamVid at full size takes 254. Default: ours.
+        deterministic: On a GPU: only operations that give the same result each time, so that a run which is
+            repeated, or interrupted and resumed, ends with the same weights bit for bit; slower. On a CPU it
+            is always so. Default: ours.
+        steps_per_execution: Steps that run in one call, {bound}: less time between them where steps are
+            short. Progress, logs and the stop at a NaN come once a call; an epoch's last call has the steps
+            that are left. 1 with several devices. Default: ours.
+        jit_compile: Whether XLA compiles the training step. auto: as Keras decides with one GPU; off without
+            a GPU, with --deterministic and with several devices, where true is refused. Default: ours.
+        log_every: Steps between two TensorBoard points, and two looks whether the loss is finite, {bound}.
+            Default: ours.
+        validations: Evaluations on the val split, spread evenly over the training, {bound}. Default: ours.
+        eval_batch_size: Frames that a validation or evaluation takes at once, {bound}. Empty: as many as have
+            2^21 pixels together, at most 8: one of 1024x2048.
+        checkpoint_minutes: Minutes after which a checkpoint is written at the end of a step, beside those at
+            validations, {brief}. Default: ours.
+        export_formats: Files beside the SavedModel in export/: any of {values}. Default: ours. Empty: the
+            SavedModel alone.
     """
 
-    model_dir: str = "runs/default"
-    strategy: str = "auto"
-    replicas: int | None = None
-    reader_threads: int | None = None
-    kept_mb: float = 512.0
-    deterministic: bool = False
-    steps_per_execution: int = 1
-    jit_compile: str = "auto"
-    log_every: int = 10
-    validations: int = 10
-    eval_batch_size: int | None = None
-    checkpoint_minutes: float = 10.0
-    export_formats: tuple[str, ...] = ()
+    model_dir: str = setting("runs/default")
+    strategy: str = setting("auto", choices=STRATEGIES)
+    replicas: int | None = setting(None, LEAST_1)
+    reader_threads: int | None = setting(None, LEAST_1)
+    kept_mb: float = setting(512.0, FINITE, unit="MB")
+    deterministic: bool = setting(False)
+    steps_per_execution: int = setting(1, LEAST_1)
+    jit_compile: str = setting("auto", choices=JIT_COMPILE)
+    log_every: int = setting(10, LEAST_1, unit="steps")
+    validations: int = setting(10, LEAST_0)
+    eval_batch_size: int | None = setting(None, LEAST_1)
+    checkpoint_minutes: float = setting(10.0, MINUTES, unit="minutes")
+    export_formats: tuple[str, ...] = setting((), choices=EXPORT_FORMATS)
 
     def __post_init__(self):
-        require_one_of("strategy", self.strategy, STRATEGIES)
-        for name in ("replicas", "reader_threads", "eval_batch_size"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"--{name}={value}: must be 1 or more")
-        require(
-            self.checkpoint_minutes >= 0,  # also refuses nan
-            f"--checkpoint_minutes={self.checkpoint_minutes}: must be 0 or more minutes; inf is never",
-        )
-        require(0 <= self.kept_mb < math.inf, f"--kept_mb={self.kept_mb}: must be finite and 0 or more")
-        require_one_of("jit_compile", self.jit_compile, JIT_COMPILE)
-        require(
-            self.steps_per_execution >= 1,
-            f"--steps_per_execution={self.steps_per_execution}: must be 1 or more",
-        )
-        require(self.log_every >= 1, f"--log_every={self.log_every}: must be 1 or more steps")
-        require(self.validations >= 0, f"--validations={self.validations}: must be 0 or more")
-        for name in self.export_formats:
-            require_one_of("export_formats", name, EXPORT_FORMATS)
+        check(self)
 
     @property
     def threads(self) -> int:
@@ -586,7 +589,7 @@ class Config:
 
     @property
     def swap_branches(self) -> tuple[int, ...]:
-        """Indices of the branches that may be drawn: those with a finite c_i (R+ is 0 for the others)."""
+        """Indices of the branches that may be sampled: those with a finite c_i (R+ is 0 for the others)."""
         return tuple(i for i, rate in enumerate(self.change_rates) if math.isfinite(rate))
 
     @property
@@ -595,7 +598,7 @@ class Config:
 
     @property
     def swaps(self) -> bool:
-        """Whether the method swaps features, and there are branches that may be drawn."""
+        """Whether the method swaps features, and there are branches that may be sampled."""
         return self.taf.method in ("taf", "slow") and bool(self.swap_branches)
 
     @property
@@ -626,10 +629,17 @@ class Config:
             given = {name: _from_json(value) for name, value in settings.items()}
             for name, value in given.items():
                 require(name in known, f"config: unknown setting {group}.{name}")
-                fits = any(_has_type(value, each) for each in _alternatives(known[name]))
-                require(fits, f"config: {group}.{name} has a value of another type: {repr(value)[:50]}")
+                require(
+                    _has_type(value, known[name]),
+                    f"config: {group}.{name} has a value of another type: {repr(value)[:50]}",
+                )
             built[group] = groups[group](**given)
         return cls(**built)
+
+
+def flag_name(group: str, field: str) -> str:
+    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
+    return getattr(Config(), group).SETTINGS[field].flag
 
 
 def _is_named(change_rates) -> bool:
@@ -643,12 +653,10 @@ def _from_json(value):
     return math.inf if value == "inf" else value
 
 
-def _alternatives(hint) -> tuple:
-    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-
-
 def _has_type(value, hint) -> bool:
     """Whether a value is what JSON can hold of a type: `1` is a float too, `true` no int."""
+    if isinstance(hint, types.UnionType):
+        return any(_has_type(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         items = get_args(hint)
         if not isinstance(value, tuple):
@@ -682,7 +690,7 @@ def check_weights_file(weights: str) -> None:
 
 def check_crop_size(crop_size, image_size, output_stride: int | None) -> None:
     """UserError unless the crop lies within the image and covers two cells of the coarsest features."""
-    text = "x".join(map(str, crop_size))
+    text = size_text(crop_size)
     output_stride = output_stride or 1  # that of a model of the user's own is not known
     least = 2 * output_stride
     require(
@@ -692,5 +700,5 @@ def check_crop_size(crop_size, image_size, output_stride: int | None) -> None:
     if image_size is not None:
         require(
             crop_size[0] <= image_size[0] and crop_size[1] <= image_size[1],
-            f"--crop_size={text}: must not exceed the image size {'x'.join(map(str, image_size))}",
+            f"--crop_size={text}: must not exceed the image size {size_text(image_size)}",
         )

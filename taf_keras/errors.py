@@ -1,14 +1,32 @@
-"""The exceptions for input that a user can correct."""
+"""The exceptions for input that a user can correct, and the words in which they speak of it."""
+
+from __future__ import annotations
+
+import re
+
+FIELDS: dict[str, str] = {}  # flag: the field that it sets, where that has another name
+speaks_of_flags = False  # on the command line `--epochs=0`, elsewhere `epochs=0`
+
+
+def spoken(text: str) -> str:
+    """A message that names settings as `--flag`, in the words of where it is read."""
+    if speaks_of_flags:
+        return text
+    return re.sub(r"(?<![^\s(,;])--([a-z]\w*)", lambda flag: FIELDS.get(flag[1], flag[1]), text)
 
 
 class UserError(Exception):
     """Bad input: a flag, a file, a label, a checkpoint.
 
-    The message is a single line that names what is wrong and says what is allowed. The scripts
-    print it as `error: …` and exit with `exit_code`; everything else is a defect and keeps its traceback.
+    The message is a single line that names what is wrong and says what is allowed. It is written with flags,
+    `--epochs=0: …`; where no command runs it is shown with the names of fields and arguments. Commands print
+    it as `error: …` and exit with `exit_code`; everything else is a defect and keeps its traceback.
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return spoken(super().__str__())
 
 
 class ArgumentError(UserError, ValueError):
@@ -41,6 +59,17 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal: int, message: str = "interrupted"):
         super().__init__(message)
         self.signal = int(signal)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises UserError(message) unless `condition` holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def require_one_of(name: str, value, allowed) -> None:
+    """Raises a UserError that names the setting, its value and what is allowed."""
+    require(value in allowed, f"--{name}={value}: allowed are {', '.join(map(str, allowed))}")
 
 
 def first_line(error: BaseException) -> str:

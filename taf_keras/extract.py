@@ -16,32 +16,46 @@ stopped. Exit code: 0 all frames are there, 1 some are missing, 2 nothing could 
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import sys
 from pathlib import Path
 
 import cv2
 
+from taf_keras import command
+from taf_keras.datasets import manifest
 from taf_keras.errors import UserError
+from taf_keras.sizes import parse_size
 from taf_keras.video.extraction import extract
+from taf_keras.video.extraction_lists import check_output, extended_rows, key_frames, read_rows, write_csv
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):  # argparse would print the usage, many lines, before the message
-        raise UserError(f"{message} (--help lists all arguments)")
+def main(arguments: list[str] | None = None) -> None:
+    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    command.run(lambda: _main(arguments), interrupted="interrupted; the same command goes on")
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The checked command line. Raises: UserError."""
-    parser = _Parser(
-        prog="python -m taf_keras.extract",
-        usage="%(prog)s --layout=LAYOUT --data_dir=FOLDER --video=FILE [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _main(arguments: list[str] | None) -> int:
+    options = _options(arguments)
+    root, split, output = (options.pop(name) for name in ("data_dir", "split", "output_csv"))
+    stills, rows, source = key_frames(root, split), [], root / f"{split}.csv"
+    if split:
+        rows = read_rows(source)
+        check_output(output, source, rows)
+    complete = extract(options.pop("videos"), stills, rows, root, **options)
+    if split:
+        rows = extended_rows(root, rows)
+        write_csv(output, manifest.COLUMNS, rows)
+        print(f"{output}: {len(rows)} rows; to use it, put it in the place of {source}")
+    return 0 if complete else 1
+
+
+def _options(arguments: list[str] | None) -> dict:
+    """The options, checked. `videos` are the files by their names; `split` is None for camvid."""
+    usage = "%(prog)s --layout=LAYOUT --data_dir=FOLDER --video=FILE [options]"
+    parser = command.Options("taf_keras.extract", __doc__, usage=usage)
     add = parser.add_argument
     add("--layout", required=True, choices=("camvid", "manifest"), help="how key frames are listed")
     add("--data_dir", required=True, type=Path, help="folder of the data set")
@@ -60,50 +74,36 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "the search begins if the shift is large (%(default)s)",
     )
     add("--search", type=int, default=8, help="how far key frames are looked for, frames, >= 1 (%(default)s)")
-    add(
-        "--trust_offset",
-        action="store_true",
-        help="take --index_offset=INT as it is, whatever the key frames say",
-    )
+    insist = "take --index_offset=INT as it is, whatever the key frames say"
+    add("--trust_offset", action="store_true", help=insist)
     add("--jobs", type=int, default=os.cpu_count(), help="threads that resize, encode and write (the cores)")
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
 
     for name, lowest in (("temporal_context", 0), ("quality", 1), ("search", 1), ("jobs", 1)):
         highest = 100 if name == "quality" else 100_000
-        if not lowest <= (value := getattr(options, name)) <= highest:
-            parser.error(f"--{name}={value}: must be from {lowest} to {highest}")
-    if options.image_size:
-        match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", options.image_size)
-        if not match:
-            parser.error(f"--image_size={options.image_size}: write HEIGHTxWIDTH in px, such as 360x480")
-        options.image_size = int(match[1]), int(match[2])
-    if not re.fullmatch(r"auto|[+-]?[0-9]{1,9}", options.index_offset):
-        parser.error(f"--index_offset={options.index_offset}: write auto or a whole number")
-    options.index_offset = None if options.index_offset == "auto" else int(options.index_offset)
-    if options.trust_offset and options.index_offset is None:
+        if not lowest <= options[name] <= highest:
+            parser.error(f"--{name}={options[name]}: must be from {lowest} to {highest}")
+    if options["image_size"]:
+        try:
+            options["image_size"] = parse_size(options["image_size"])
+        except ValueError as error:
+            parser.error(f"--image_size={error}")
+    offset = options["index_offset"]
+    if not re.fullmatch(r"auto|[+-]?[0-9]{1,9}", offset):
+        parser.error(f"--index_offset={offset}: write auto or a whole number")
+    options["index_offset"] = None if offset == "auto" else int(offset)
+    if options["trust_offset"] and offset == "auto":
         parser.error("--trust_offset: needs --index_offset=INT")
-    if options.layout == "manifest":
-        options.split = options.split or "train"
-        options.manifest = options.data_dir / f"{options.split}.csv"
-        options.output_csv = options.output_csv or options.manifest.with_suffix(".extended.csv")
-    elif options.split or options.output_csv:
+    if options.pop("layout") == "manifest":
+        split = options["split"] = options["split"] or "train"
+        options["output_csv"] = options["output_csv"] or options["data_dir"] / f"{split}.extended.csv"
+    elif options["split"] or options["output_csv"]:
         parser.error("--split, --output_csv: for --layout=manifest; camvid takes the stills of all splits")
-    return options
-
-
-def main(arguments: list[str] | None = None) -> None:
-    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        complete = extract(parse(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0 if complete else 1)
+    videos, names = options.pop("video"), options.pop("name")
+    names = names or [path.stem for path in videos]
+    if len(names) != len(videos) or len(set(names)) < len(names):
+        raise UserError("--name: give one for each --video, in the same order and without repeats, or none")
+    return options | {"videos": dict(zip(names, videos, strict=True))}
 
 
 if __name__ == "__main__":

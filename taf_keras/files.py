@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 
 _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
-def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+def replaced(path: Path, temporary: Path | None = None, sync: bool = True) -> Iterator[Path]:
     """Yields a path to write, which becomes `path` when it is complete and on the disk.
 
     Args:
-        temporary: the yielded path, in the same folder as `path`; None is `.NAME.tmp`.
+        temporary: the yielded path, in the same folder as `path`; None is `unfinished(path)`.
+        sync: wait until the disk has it. Without, a power cut may leave an empty file, a kill does not.
     """
     temporary = temporary or unfinished(path)
     try:
         yield temporary
-        _sync(temporary)
+        if sync:
+            _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)  # the new name
+        if sync:
+            _sync(path.parent)  # the new name
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,10 +41,47 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file, complete or not at all; many in a row do not wait for the disk.
+
+    Raises: UserError where it cannot be written.
+    """
+    with writes(path), replaced(path, sync=False) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: Path, values) -> None:
     """Writes strict JSON (NaN becomes null) atomically: the file is the old one or the new one."""
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(_strict(values), indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path: Path, size: int = 0) -> str:
+    """The hexadecimal digest of a file, or of its first `size` bytes."""
+    with path.open("rb") as file:
+        if not size:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+            return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def reads(place) -> Iterator[None]:
+    """Inside, an OSError is a UserError: `place`, a path or a flag with one, cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place}: cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def writes(place, *errors: type[Exception]) -> Iterator[None]:
+    """Inside, an OSError, or one of `errors`, is a UserError: `place` cannot be written."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"{place}: cannot be written: {reason}") from None
 
 
 @contextmanager

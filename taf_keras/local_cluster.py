@@ -2,25 +2,24 @@
 
     python -m taf_keras.local_cluster --workers=2 -- --epochs=3 --model_dir=runs/two
 
-Flags behind `--` are those of train.py; --batch_size is that of all workers together. When a worker fails,
+Flags after `--` are those of train.py; --batch_size is that of all workers together. When a worker fails,
 the others end by themselves. The same command goes on at the last checkpoint.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 
-from taf_keras.experiments.execute import interruptible
-from taf_keras.experiments.runs import TRAIN, split_arguments
+from taf_keras import command
+from taf_keras.command_line import TRAIN
+from taf_keras.errors import UserError
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 120  # for the others to notice that a worker has failed; they take less than a minute
@@ -93,21 +92,22 @@ def _show(index: int, process: subprocess.Popen) -> None:
         print(f"worker {index}: {line}", end="", flush=True)
 
 
-def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> int:
-    own, flags = split_arguments(arguments)
-    parser = argparse.ArgumentParser(
-        prog="python -m taf_keras.local_cluster",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
+    command.run(
+        lambda: _main(arguments, train), "interrupted; the same command goes on at the last checkpoint"
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes, 2 or more (default: 2)")
-    options = parser.parse_args(own)
+
+
+def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
+    parser = command.Options("taf_keras.local_cluster", __doc__)
+    parser.add_argument("--workers", type=int, default=2, help="processes, 2 or more (%(default)s)")
+    parser.add_argument("flags", nargs="*", metavar="-- FLAGS", help="of train.py")
+    options = parser.parse_args(arguments)
     if options.workers < 2:
-        parser.error(f"--workers={options.workers}: must be 2 or more")
-    with interruptible():
-        code = run(options.workers, flags, train)
+        raise UserError(f"--workers={options.workers}: must be 2 or more")
+    code = run(options.workers, options.flags, train)
     return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,7 +34,7 @@ class Progress:
             self.stream.flush()
 
     def __call__(self, done: int, total: int, text: str | Callable[[], str] = "") -> None:
-        """`text` goes behind the times; a function of it is called where a line is written alone."""
+        """`text` goes after the times; a function of it is called where a line is written alone."""
         now = time.monotonic()
         if self.first is None:
             self.first = done - 1 if done else 0  # what an earlier run did took this one no time

@@ -5,7 +5,7 @@
     python -m taf_keras.sweep --output_dir=runs/grid --vary taf_weight=1,3,6 --vary drift=0,1
     python -m taf_keras.sweep --output_dir=runs/fig2 --study=change_rate -- --scene_seed=2
 
-An arm is NAME: FLAGS of train.py; flags behind `--` go to every arm, and an arm's own win over them. {seed}
+An arm is NAME: FLAGS of train.py; flags after `--` go to every arm, and an arm's own win over them. {seed}
 in a flag is the run's seed: --arm "pseudo: --method=pseudo --teacher=runs/gain/baseline/seed-{seed}".
 Such a run starts when the one that it needs has ended.
 --vary adds one arm for each value of a flag and, given again, for each combination with its values. --study
@@ -18,106 +18,96 @@ percent; differences are to the reference arm), miou.png, and tensorboard/ with 
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from taf_keras import command
+from taf_keras.command_line import TRAIN, parse_config
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm, parse_varied
 from taf_keras.experiments.comparison import compare, markdown
-from taf_keras.experiments.execute import interruptible, train_all
-from taf_keras.experiments.presets import STUDIES, Study
-from taf_keras.experiments.runs import TRAIN, Job, collect, parse_seeds, plan, read_configs, split_arguments
+from taf_keras.experiments.execute import INTERRUPTED, train_all
+from taf_keras.experiments.plan import Job, collect, parse_seeds, plan
+from taf_keras.experiments.presets import SWEEPS, Sweep
 
 
-def build_study(
+def build_sweep(
     arms: Sequence[str],
     varied: Sequence[str],
     study: str | None,
     reference: str | None,
     common: Sequence[str],
-) -> Study:
-    """The study that the options of the command describe.
+) -> Sweep:
+    """What the options of the command describe.
 
     Args: texts as on the command line, see this module's; `common` are the flags of every arm.
     Raises: UserError for what is not allowed.
     """
-    own = [parse_arm(text) for text in arms]
     if study and varied:
         raise UserError("--study and --vary: allowed is one of the two")
+    flags = dict(map(parse_varied, varied))
+    if len(flags) < len(varied):
+        raise UserError("--vary: each flag once")
+    own = tuple(map(parse_arm, arms))
     if study:
-        (config,) = read_configs([common])
-        if isinstance(config, UserError):
-            raise config
-        preset = STUDIES[study](config)
-        axes, own, default = preset.axes, [*own, *preset.arms], preset.reference
+        preset = SWEEPS[study](parse_config(common))
+        sweep = Sweep(preset.axes, own + preset.arms, reference or preset.reference)
     else:
-        flags = dict(map(parse_varied, varied))
-        if len(flags) < len(varied):
-            raise UserError("--vary: each flag once")
-        axes, own = tuple(flags), [*own, *(grid(flags) if flags else [])]
-        default = own[0].name if own else ""
-    if not own:
-        raise UserError("give --arm, --vary or --study: there is nothing to train")
-    check_arms(own)
-    check_flags("behind --", common)
-    reference = reference or default
-    if reference not in {arm.name for arm in own}:
-        raise UserError(f"--reference={reference}: allowed are {', '.join(arm.name for arm in own)}")
-    return Study(axes, tuple(own), reference)
+        own += tuple(grid(flags)) if flags else ()
+        if not own:
+            raise UserError("give --arm, --vary or --study: there is nothing to train")
+        sweep = Sweep(tuple(flags), own, reference or own[0].name)
+    check_arms(sweep.arms)
+    check_flags("after --", common)
+    names = [arm.name for arm in sweep.arms]
+    if sweep.reference not in names:
+        raise UserError(f"--reference={sweep.reference}: allowed are {', '.join(names)}")
+    return sweep
 
 
-def write_results(runs: Sequence[Job], study: Study, folder: Path) -> None:
+def write_results(jobs: Sequence[Job], sweep: Sweep, folder: Path) -> None:
     """Prints the comparison of the runs that have ended; writes it, its chart and its TensorBoard logs."""
-    results = collect(runs)
+    results = collect(jobs)
     if results.empty:
         return
     # TensorFlow, for TensorBoard's logs, takes seconds to import: not before the flags are checked.
-    from taf_keras.experiments.arms_chart import draw_arms
+    from taf_keras.experiments.arms_chart import plot_arms
     from taf_keras.experiments.hparams import log_hparams
 
-    table = compare(results, study.reference)
+    table = compare(results, sweep.reference)
     results.to_csv(folder / "runs.csv", index=False)
     table.to_csv(folder / "results.csv", index=False)
     tensorboard = folder / "tensorboard"
-    log_hparams(runs, tensorboard)
-    draw_arms(table, study.arms, study.axes, folder / "miou.png", tensorboard)
-    print(markdown(table, study.reference))
+    log_hparams(jobs, tensorboard)
+    plot_arms(table, sweep, folder / "miou.png", tensorboard)
+    print(markdown(table, sweep.reference))
     print(f"wrote   runs.csv, results.csv and miou.png in {folder}; tensorboard --logdir={tensorboard}")
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    own, common = split_arguments(arguments)
-    studies = (f"  {name:22}{study.__doc__.splitlines()[0]}" for name, study in STUDIES.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m taf_keras.sweep",
-        description=__doc__,
-        epilog="\n".join(["studies, each with the baseline:", *studies]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command.run(lambda: _main(arguments, train), INTERRUPTED)
+
+
+def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
+    studies = (f"  {name:22}{sweep.__doc__.splitlines()[0]}" for name, sweep in SWEEPS.items())
+    epilog = "\n".join(["studies, each with the baseline:", *studies])
+    parser = command.Options("taf_keras.sweep", __doc__, epilog=epilog)
     parser.add_argument("--output_dir", required=True, type=Path, help="folder of all runs")
     parser.add_argument("--arm", action="append", default=[], help="NAME: FLAGS; repeat it for each arm")
     parser.add_argument(
         "--vary", action="append", default=[], help="FLAG=A,B,… (FLAG=A;B;… if values hold commas)"
     )
-    parser.add_argument("--study", choices=STUDIES, metavar="NAME", help="one of the studies below")
+    parser.add_argument("--study", choices=SWEEPS, metavar="NAME", help="one of the studies below")
     parser.add_argument("--reference", help="arm to compare with (a study's baseline, else the first arm)")
     parser.add_argument("--seeds", default="0,1,2,3,4", help="comma list (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (%(default)s)")
-    options = parser.parse_args(own)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        with interruptible():
-            study = build_study(options.arm, options.vary, options.study, options.reference, common)
-            runs = plan(study.arms, parse_seeds(options.seeds), options.output_dir, common)
-            failed = train_all(runs, options.output_dir, options.jobs, train)
-            write_results(runs, study, options.output_dir)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    if failed:
-        sys.exit(1)
+    parser.add_argument("flags", nargs="*", metavar="-- FLAGS", help="of train.py, for every arm")
+    given = parser.parse_args(arguments)
+    sweep = build_sweep(given.arm, given.vary, given.study, given.reference, given.flags)
+    jobs = plan(sweep.arms, parse_seeds(given.seeds), given.output_dir, parse_config, given.flags)
+    failed = train_all(jobs, given.output_dir, given.jobs, train)
+    write_results(jobs, sweep, given.output_dir)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from taf_keras import errors
+
+errors.speaks_of_flags = True  # messages are those of the command line
+
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 
 

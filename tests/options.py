@@ -30,10 +30,7 @@ RECIPES = {path.stem: path for path in sorted((ROOT / "flags" / "recipes").glob(
 TRAIN, EVALUATE = "train.py", "evaluate.py"
 CHECK, EXTRACT, PACK = (f"taf_keras.{name}" for name in ("check", "extract", "pack"))
 PREDICT, CLUSTER = "taf_keras.predict", "taf_keras.local_cluster"
-SWEEP, TABLE1, REPORT, SHEET = (
-    *(f"taf_keras.{name}" for name in ("sweep", "table1", "report")),
-    "taf_keras.evaluation.contact_sheet",
-)
+SWEEP, TABLE1, REPORT = (f"taf_keras.{name}" for name in ("sweep", "table1", "report"))
 
 # --- What is executed -------------------------------------------------------------------------------
 
@@ -121,7 +118,6 @@ LINES = {
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "predict": f"{PREDICT} {{images}} --model={{baseline}}/export --output_dir={{out}}",
     "report": f"{REPORT} {{baseline}} {{pseudo}} --output={{out}}/report.html --reference=pseudo",
-    "contact_sheet": f"{SHEET} --output={{out}}/clips.jpg --clip=1",
     "one_arm": f"{SWEEP} --output_dir={{out}} --seeds=3 --arm 'base: --method=baseline' -- {_TINY} "
     "--model=fcn8s",
     "three_workers": f"{CLUSTER} --workers=3 -- --strategy=multi_worker {_TINY} --method=baseline "
@@ -131,7 +127,7 @@ LINES = {
     "--arm 'base: --method=baseline'",
     **{
         f"sweep_{study}": f"{SWEEP} --output_dir={{out}} --seeds=0 --jobs=2 --study={study}"
-        for study in presets.STUDIES
+        for study in presets.SWEEPS
     },
     "table1_camvid": f"{TABLE1} --dataset=camvid --data_dir={{camvid}} --output_dir={{out}} --rows=1,2 "
     "--seeds=0,1 --jobs=2",

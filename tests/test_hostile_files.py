@@ -17,18 +17,18 @@ import keras
 import numpy as np
 import pytest
 
-from taf_keras.config import Config, DataConfig, ModelConfig
+from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig
 from taf_keras.datasets import load, manifest
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import saved_model_predictor
 from taf_keras.evaluation.network import load_network
-from taf_keras.experiments.runs import Job, collect
+from taf_keras.experiments.plan import Job, collect
 from taf_keras.inspection.check import check_split
 from taf_keras.models.backbones import build_backbone
 from taf_keras.models.build import build_model
-from taf_keras.predict import load_classes
-from taf_keras.report import gather as report
 from taf_keras.report.curves import read_histories
+from taf_keras.report.gather import gather
+from taf_keras.serving.prediction import load_classes
 from taf_keras.storage.run import Run
 from taf_keras.training.callbacks import WriteHistory
 
@@ -280,6 +280,10 @@ def run(tmp_path) -> Run:
     return run
 
 
+def job(run: Run) -> Job:
+    return Job("arm", (), Config(runtime=RuntimeConfig(model_dir=str(run.folder))))
+
+
 BAD_METRICS = ["", "{", DEEP, "[1]", f'{{"miou": {MANY_DIGITS}}}', b"\xff", "{}"]
 BAD_METRICS += ['{"miou": "<b>", "pixel_accuracy": 1}', '{"miou": [1], "pixel_accuracy": {}}']
 
@@ -288,9 +292,8 @@ BAD_METRICS += ['{"miou": "<b>", "pixel_accuracy": 1}', '{"miou": [1], "pixel_ac
 def test_damaged_metrics_are_named(content, run):
     """By a sweep; and by a report, which leaves the run out."""
     run.metrics_file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = refusal(collect, [Job("arm", 0, (), Config(), run)])
-    assert message.startswith(f"{run.metrics_file}: damaged: ")
-    assert refusal(report.read_run, run).startswith(f"{run.metrics_file}: damaged: ")
+    assert refusal(collect, [job(run)]).startswith(f"{run.metrics_file}: damaged: ")
+    assert refusal(gather, [run.folder]).endswith("no run here has ended (config.json and metrics.json)")
 
 
 BAD_HISTORIES = [
@@ -308,7 +311,7 @@ def test_a_damaged_history_is_refused_or_harmless(content, run):
     run.history_file.write_bytes(content if isinstance(content, bytes) else content.encode())
     for history in read_histories([run]):
         assert all(dtype.kind in "fiu" for dtype in history.dtypes)
-    assert Job("arm", 0, (), Config(), run).epochs_done <= 2
+    assert job(run).epochs_done <= 2
     try:
         assert len(WriteHistory(run.history_file, first_epoch=1).rows) <= 1
     except UserError:

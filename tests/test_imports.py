@@ -37,7 +37,7 @@ ALLOWED = {
     "storage": _BASE,
     "evaluation": _DATA | {"pipeline", "models", "taf", "storage"},
     "serving": _DATA | {"storage", "evaluation"},
-    "multi_worker": _BASE,
+    "multi_worker": _BASE | {"models", "taf"},
     "training": _METHOD | {"serving", "multi_worker"},
     "experiments": _METHOD,
     "studies": _METHOD | {"experiments"},

@@ -42,6 +42,18 @@ def test_all_recipes_are_in_the_package():
     assert set((ROOT / "flags").glob(pattern)) == set((ROOT / "flags" / "recipes").iterdir())
 
 
+def test_all_files_that_are_no_modules_are_in_the_package():
+    own = {p for p in ROOT.glob("taf_keras/**/*.*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    named = {
+        path
+        for package, patterns in SETUPTOOLS["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    assert own
+    assert own == named
+
+
 def test_the_commands_exist():
     for command in PROJECT["scripts"].values():
         module, function = command.split(":")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from taf_keras.command_line import parse_config
+from taf_keras.errors import UserError
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,7 +37,8 @@ def test_help_imports_nothing_heavy(script, tmp_path):
     imported = {line.rsplit("|", 1)[1].strip() for line in lines}
     assert not {"tensorflow", "keras", "keras_cv", "numpy", "cv2"} & imported
     own = {name for name in imported if name.split(".")[0] == "taf_keras"}
-    assert own == {"taf_keras", "taf_keras.config", "taf_keras.errors"}
+    light = ("command", "config", "errors", "settings", "sizes")
+    assert own == {"taf_keras", *(f"taf_keras.{name}" for name in light)}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,9 @@ def test_train_refuses_bad_input_in_one_line(arguments, tmp_path):
     line = error_line(python(ROOT / "train.py", *arguments.split(" "), cwd=tmp_path))
     assert [part for part in BAD_TRAIN_INPUT[arguments] if part not in line] == [], line
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError) as in_process:
+        parse_config(arguments.split(" "))
+    assert str(in_process.value) == line
 
 
 @pytest.mark.parametrize(

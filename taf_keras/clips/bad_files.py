@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from taf_keras.config import ON_BAD_FILE, require_one_of
-from taf_keras.errors import BadFileError
+from taf_keras.config import ON_BAD_FILE
+from taf_keras.errors import BadFileError, require_one_of
 
 
 class BadFiles:
@@ -17,9 +17,19 @@ class BadFiles:
         require_one_of("on_bad_file", on_bad_file, ON_BAD_FILE)
         self.refuse = on_bad_file == "refuse"
         self.found: list[BadFileError] = []
+        self._known: set[str] = set()  # windows overlap: one file may belong to many clips
 
-    def add(self, error: BadFileError) -> None:
-        """Raises `error` under `refuse`; under `skip` keeps it, and the caller leaves the file out."""
+    def add(self, file, reason: str) -> None:
+        """`take` for the reason why `file`, or FILE:LINE, cannot be used."""
+        self.take(BadFileError(file, reason))
+
+    def take(self, error: BadFileError) -> None:
+        """Raises `error` under `refuse`; under `skip` keeps it, once, and the caller leaves the file out."""
         if self.refuse:
             raise error
-        self.found.append(error)
+        if str(error) not in self._known:
+            self._known.add(str(error))
+            self.found.append(error)
+
+
+REFUSE = BadFiles()

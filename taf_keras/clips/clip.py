@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
@@ -101,6 +101,11 @@ class Clip:
     def key_frame(self) -> Frame:
         return self.at(0)
 
+    @property
+    def source_video(self) -> str:
+        """The name of the video in which the frames are numbered."""
+        return self.video or self.name
+
     def at(self, offset_frames: int) -> Frame:
         """The frame `offset_frames` after the key frame; KeyError where the clip has none."""
         number = self.key_number + offset_frames
@@ -118,20 +123,21 @@ class Clip:
         return tuple(frame.number - self.key_number for frame in self.window(temporal_context))
 
 
-def clips_of(video: str, frames: Iterable[Frame], temporal_context: int) -> list[Clip]:
-    """One clip for each labelled frame of a video: it and the frames within `temporal_context` of it.
+def clips_of(videos: Mapping[str, Mapping[int, Frame]], temporal_context: int) -> tuple[Clip, ...]:
+    """One clip for each labelled frame of the videos: it and the frames within `temporal_context` of it.
 
     Args:
-        frames: in ascending order of their numbers.
+        videos: the frames of each by their numbers.
     """
-    frames = list(frames)
-    numbers = [frame.number for frame in frames]
     clips = []
-    for key in (frame.number for frame in frames if frame.label is not None):
-        begin = bisect_left(numbers, key - temporal_context)
-        end = bisect_right(numbers, key + temporal_context)
-        clips.append(Clip(f"{video}_{key:06d}", tuple(frames[begin:end]), key, video))
-    return clips
+    for video, frames in videos.items():
+        numbers = sorted(frames)
+        for key in (number for number in numbers if frames[number].label is not None):
+            begin = bisect_left(numbers, key - temporal_context)
+            end = bisect_right(numbers, key + temporal_context)
+            window = tuple(frames[number] for number in numbers[begin:end])
+            clips.append(Clip(f"{video}_{key:06d}", window, key, video))
+    return tuple(clips)
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,8 @@ class Split:
     Attributes:
         clips, classes: its clips and their class table.
         left_out: what could not be used.
-        absent_classes: names of the classes of which its labels have no pixel, once those were looked at.
+        label_pixels: int64 (clips, classes + 1), pixels of each class on the label maps of key frames, void
+            last; None before they were looked at.
 
     Example:
         >>> classes = ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
@@ -200,4 +207,14 @@ class Split:
     clips: tuple[Clip, ...]
     classes: ClassTable
     left_out: tuple[BadFileError, ...] = ()
-    absent_classes: tuple[str, ...] = ()
+    label_pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def absent_ids(self) -> np.ndarray:
+        """Train ids of the classes of which the labels have no pixel."""
+        return np.flatnonzero(self.label_pixels[:, :-1].sum(axis=0) == 0)
+
+    @property
+    def absent_classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.classes.names[i] for i in self.absent_ids)

@@ -23,7 +23,7 @@ PNG_DEPTH, PNG_COLOUR = 24, 25  # where a PNG has its bit depth and its colour t
 _ORIENTATION = 0x0112  # Exif's tag; 1 is upright
 _ON_ITS_SIDE = (5, 6, 7, 8)  # orientations that exchange height and width
 HEAD_BYTES = 1 << 18  # holds a header with a thumbnail and a colour profile
-_TAIL_BYTES = 1024  # some cameras write a little behind the end
+_TAIL_BYTES = 1024  # some cameras write a little after the end
 
 
 def read_bytes(source: str | FilePart, begin: int | None = None, end: int | None = None) -> bytes:
@@ -71,7 +71,7 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
         raise BadFileError(source, "is not a readable image: it was cut short")
     deep = head.startswith(PNG) and head[PNG_DEPTH] == 16  # Pillow calls such files RGB too
     _require_rgb(source, header, "16 bits per channel" if deep else None)
-    if head.startswith(PNG) and b"eXIf" in tail:  # behind the pixels, where Pillow has not looked
+    if head.startswith(PNG) and b"eXIf" in tail:  # after the pixels, where Pillow has not looked
         return _decoded_size(source, read_bytes(source))
     size = header.height, header.width
     return size[::-1] if _orientation(header) in _ON_ITS_SIDE else size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,14 @@ def keep_clips(split: Split, share: float, seed: int = 0) -> Split:
 
     A clip that is left out takes its key frame along: it does not serve others as a partner either.
     """
-    count = max(1, round(share * len(split.clips)))
-    chosen = np.sort(np.random.default_rng([seed, len(split.clips)]).permutation(len(split.clips))[:count])
-    kept = [split.clips[i] for i in chosen]
-    dropped = _dropped(split, kept)
-    return replace(split, clips=tuple(_without(clip, dropped) for clip in kept))
+    total = len(split.clips)
+    order = np.random.default_rng([seed, total]).permutation(total)
+    kept, dropped = _kept(split, sorted(order[: max(1, round(share * total))]))
+
+    def clip(whole: Clip) -> Clip:
+        return replace(whole, frames=tuple(f for f in whole.frames if f.identity not in dropped))
+
+    return replace(split, clips=tuple(map(clip, kept)))
 
 
 def keep_labels(split: Split, share: float, seed: int = 0) -> Split:
@@ -32,10 +35,12 @@ def keep_labels(split: Split, share: float, seed: int = 0) -> Split:
     total = len(split.clips)
     count = max(1, round(share * total))
     phase = np.random.default_rng([seed, total]).integers(total)
-    chosen = sorted((np.arange(count) * total // count + phase) % total)
-    kept = [split.clips[i] for i in chosen]
-    dropped = _dropped(split, kept)
-    return replace(split, clips=tuple(_unlabelled(clip, dropped) for clip in kept))
+    kept, dropped = _kept(split, sorted((np.arange(count) * total // count + phase) % total))
+
+    def frame(whole: Frame) -> Frame:
+        return replace(whole, label=None) if whole.identity in dropped else whole
+
+    return replace(split, clips=tuple(replace(clip, frames=tuple(map(frame, clip.frames))) for clip in kept))
 
 
 def label_every_frame(split: Split) -> Split:
@@ -46,34 +51,18 @@ def label_every_frame(split: Split) -> Split:
     """
     videos: dict[str, list[Clip]] = defaultdict(list)
     for clip in split.clips:
-        videos[clip.video or clip.name].append(clip)
+        videos[clip.source_video].append(clip)
     clips = []
     for name, overlapping in videos.items():
-        frames = _merged(overlapping)
+        frames = {frame.number: frame for clip in overlapping for frame in clip.frames}
+        merged = tuple(frames[number] for number in sorted(frames))
         own = {clip.key_number: clip for clip in overlapping if clip.video}
-        for number in (frame.number for frame in frames if frame.label is not None):
-            clips.append(own.get(number) or Clip(f"{name}/{number}", frames, number, overlapping[0].video))
+        for number in (frame.number for frame in merged if frame.label is not None):
+            clips.append(own.get(number) or Clip(f"{name}/{number}", merged, number, overlapping[0].video))
     return replace(split, clips=tuple(clips))
 
 
-def _merged(clips: Iterable[Clip]) -> tuple[Frame, ...]:
-    """The frames of all clips of one video, ascending."""
-    frames = {frame.number: frame for clip in clips for frame in clip.frames}
-    return tuple(frames[number] for number in sorted(frames))
-
-
-def _dropped(split: Split, kept: Iterable[Clip]) -> set:
-    """Identities of the key frames of the clips that are not kept."""
-    return {clip.key_frame.identity for clip in split.clips} - {clip.key_frame.identity for clip in kept}
-
-
-def _without(clip: Clip, dropped: set) -> Clip:
-    frames = tuple(f for f in clip.frames if f.identity not in dropped)
-    return replace(clip, frames=frames) if len(frames) < len(clip.frames) else clip
-
-
-def _unlabelled(clip: Clip, dropped: set) -> Clip:
-    if not any(f.identity in dropped for f in clip.frames):
-        return clip
-    frames = tuple(replace(f, label=None) if f.identity in dropped else f for f in clip.frames)
-    return replace(clip, frames=frames)
+def _kept(split: Split, chosen: Sequence[int]) -> tuple[list[Clip], set]:
+    """The chosen clips; and the identities of the key frames of the others."""
+    kept = [split.clips[i] for i in chosen]
+    return kept, {c.key_frame.identity for c in split.clips} - {c.key_frame.identity for c in kept}

@@ -1,0 +1,1 @@
+"""Readers: CamVid, Cityscapes, your own lists, packed shards; one place chooses among them."""

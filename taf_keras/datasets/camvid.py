@@ -12,9 +12,11 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
-from taf_keras.errors import BadFileError, UserError
+from taf_keras.config import SPLITS
+from taf_keras.errors import UserError
+from taf_keras.files import reads
 
 # SegNet's order of ids. For each, CamVid's classes (of its label_colors.txt) that make it up, with their
 # colours; the first gives the class its colour in pictures. The grouping is SegNet's (Badrinarayanan et al.
@@ -68,7 +70,7 @@ def class_table(data_dir: str) -> ClassTable:
     return CLASSES
 
 
-def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles | None = None) -> Split:
+def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles = REFUSE) -> Split:
     """The clips around the key frames of `split`: train, val or test.
 
     The frames of a clip are all stills of the split, and all extracted frames, of the same video
@@ -77,41 +79,37 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
     Raises: UserError naming the folder that is missing or, unless `bad` takes it, the file that has no
         partner, occurs twice or has another name than CamVid's.
     """
-    bad = bad or BadFiles()
     root = Path(data_dir)
     images = _files(root / split)
     labels: dict[str, Path] = {}
     for path in _files(root / f"{split}annot"):
         first = labels.setdefault(path.stem.removesuffix("_L"), path)
         if first is not path:
-            bad.add(BadFileError(path, f"label map of the same image as {first.name}"))
+            bad.add(path, f"label map of the same image as {first.name}")
     videos: dict[str, dict[int, Frame]] = defaultdict(dict)
     for path in images:
-        label = labels.pop(path.stem, None)
-        video, number = _parse(path.stem)
-        if video is None:
-            reason = "a CamVid file name is VIDEO_NUMBER, such as 0001TP_006690.png"
-        elif number in videos[video]:
-            reason = f"frame {number} of video {video} occurs twice"
+        label, match = labels.pop(path.stem, None), _NAME.fullmatch(path.stem)
+        if not match:
+            bad.add(path, "a CamVid file name is VIDEO_NUMBER, such as 0001TP_006690.png")
+            continue
+        video, number = match["video"], int(match["number"])
+        if number in videos[video]:
+            bad.add(path, f"frame {number} of video {video} occurs twice")
         elif label is None:
-            reason = f"has no label map {root / f'{split}annot' / path.stem}.png"
+            bad.add(path, f"has no label map {root / f'{split}annot' / path.stem}.png")
         else:
             videos[video][number] = Frame(number, str(path), str(label))
-            continue
-        bad.add(BadFileError(path, reason))
     for path in labels.values():
-        bad.add(BadFileError(path, f"label map without an image in {root / split}"))
+        bad.add(path, f"label map without an image in {root / split}")
 
-    clips = []
-    for video, stills in sorted(videos.items()):
-        frames = _extracted(root / "frames" / video, bad) | stills
-        clips += clips_of(video, [frames[n] for n in sorted(frames)], temporal_context)
-    return Split(split, tuple(clips), CLASSES)
+    for video in sorted(videos):
+        videos[video] = _extracted(root / "frames" / video, bad) | videos[video]
+    return Split(split, clips_of(dict(sorted(videos.items())), temporal_context), CLASSES)
 
 
 def splits(data_dir: str) -> tuple[str, ...]:
     """The splits whose folders exist."""
-    return tuple(name for name in ("train", "val", "test") if (Path(data_dir) / name).is_dir())
+    return tuple(name for name in SPLITS if (Path(data_dir) / name).is_dir())
 
 
 def _files(folder: Path) -> list[Path]:
@@ -127,27 +125,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    try:
+    with reads(folder):
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read: {error.strerror or error}") from None
-
-
-def _parse(stem: str) -> tuple[str | None, int]:
-    match = _NAME.fullmatch(stem)
-    return (match["video"], int(match["number"])) if match else (None, 0)
 
 
 def _extracted(folder: Path, bad: BadFiles) -> dict[int, Frame]:
-    frames = {}
-    if folder.is_dir():
-        for path in _image_files(folder):
-            if not path.stem.isdecimal():
-                bad.add(
-                    BadFileError(path, "the name of an extracted frame is its number, such as 006691.jpg")
-                )
-            elif int(path.stem) in frames:
-                bad.add(BadFileError(path, f"frame {int(path.stem)} occurs twice"))
-            else:
-                frames[int(path.stem)] = Frame(int(path.stem), str(path))
+    frames: dict[int, Frame] = {}
+    for path in _image_files(folder) if folder.is_dir() else ():
+        if not path.stem.isdecimal():
+            bad.add(path, "the name of an extracted frame is its number, such as 006691.jpg")
+        elif (number := int(path.stem)) in frames:
+            bad.add(path, f"frame {number} occurs twice")
+        else:
+            frames[number] = Frame(number, str(path))
     return frames

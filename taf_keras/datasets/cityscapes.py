@@ -16,9 +16,9 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
-from taf_keras.errors import BadFileError, UserError
+from taf_keras.errors import UserError
 
 # In the order of the train ids 0–18: id in labelIds files, colour.
 _CLASSES = {
@@ -67,7 +67,7 @@ def class_table(data_dir: str) -> ClassTable:
     return CLASSES
 
 
-def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles | None = None) -> Split:
+def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles = REFUSE) -> Split:
     """The clips around the key frames of `split`: train or val.
 
     The frames of a clip are those of the same sequence within `temporal_context` frames of the key frame.
@@ -83,21 +83,14 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
         raise UserError(
             f"Cityscapes has no public labels for {split}; allowed are {' and '.join(_LABELLED_SPLITS)}"
         )
-    bad = bad or BadFiles()
     root = Path(data_dir)
     labels, classes = _labels(root / "gtFine" / split, bad)
-    images = _images(root, split, labels, bad)
-
     videos: dict[str, dict[int, Frame]] = defaultdict(dict)
-    for (video, number), path in sorted(images.items()):
+    for (video, number), path in sorted(_images(root, split, labels, bad).items()):
         videos[video][number] = Frame(number, path, labels.pop((video, number), None))
     for (video, number), path in labels.items():
-        bad.add(BadFileError(path, f"label map without its image, {video}_{number:06d}_{_IMAGE}.png"))
-
-    clips = []
-    for video, frames in videos.items():
-        clips += clips_of(video, frames.values(), temporal_context)
-    return Split(split, tuple(clips), classes)
+        bad.add(path, f"label map without its image, {video}_{number:06d}_{_IMAGE}.png")
+    return Split(split, clips_of(videos, temporal_context), classes)
 
 
 def splits(data_dir: str) -> tuple[str, ...]:
@@ -106,14 +99,13 @@ def splits(data_dir: str) -> tuple[str, ...]:
 
 
 def _labels(folder: Path, bad: BadFiles) -> tuple[_Files, ClassTable]:
-    found = _files(folder, (_LABEL_IDS, _LABEL_TRAIN_IDS), _OTHER_LABELS, bad)
-    ids, train_ids = found[_LABEL_IDS], found[_LABEL_TRAIN_IDS]
+    ids, train_ids, *_ = _files(folder, bad, _LABEL_IDS, _LABEL_TRAIN_IDS, *_OTHER_LABELS)
     if not ids and not train_ids:
         raise UserError(f"{folder}: holds no label maps (CITY/CITY_000000_000019_{_LABEL_IDS}.png)")
     if not ids:
         return train_ids, TRAIN_ID_CLASSES
     for key in sorted(train_ids.keys() - ids.keys()):
-        bad.add(BadFileError(train_ids[key], f"has no {_LABEL_IDS} beside it, others of {folder} have one"))
+        bad.add(train_ids[key], f"has no {_LABEL_IDS} beside it, others of {folder} have one")
     return ids, CLASSES
 
 
@@ -122,41 +114,34 @@ def _images(root: Path, split: str, labels: _Files, bad: BadFiles) -> _Files:
     sequences, stills = root / "leftImg8bit_sequence" / split, root / "leftImg8bit" / split
     images: _Files = {}
     if stills.is_dir() or not sequences.is_dir():
-        for key, path in _files(stills, (_IMAGE,), (), bad)[_IMAGE].items():
+        for key, path in _files(stills, bad, _IMAGE)[0].items():
             if key in labels:
                 images[key] = path
             else:
-                bad.add(BadFileError(path, f"has no label map in {root / 'gtFine' / split}"))
+                bad.add(path, f"has no label map in {root / 'gtFine' / split}")
     if sequences.is_dir():
-        images |= _files(sequences, (_IMAGE,), (), bad)[_IMAGE]
+        images |= _files(sequences, bad, _IMAGE)[0]
     if not images:
         raise UserError(f"{sequences if sequences.is_dir() else stills}: holds no images; {_LAYOUT}")
     return images
 
 
-def _files(folder: Path, kinds: tuple[str, ...], others: tuple[str, ...], bad: BadFiles) -> dict[str, _Files]:
-    """The PNG files of `folder`/CITY by their kind; those of `others` are passed over.
+def _files(folder: Path, bad: BadFiles, *kinds: str) -> list[_Files]:
+    """The PNG files of `folder`/CITY, of each kind; one of another kind is bad.
 
     Each folder is listed once and no file is touched: a split has some 90,000.
     """
-    found: dict[str, _Files] = {kind: {} for kind in (*kinds, *others)}
-    for city, names in _list(folder):
-        for name in names:
-            if not name.lower().endswith(".png"):
-                continue
-            match, path = _NAME.fullmatch(name), os.path.join(folder, city, name)
-            if match and match["city"] == city and match["kind"] in found:
-                found[match["kind"]][match["video"], int(match["number"])] = path
-            else:
-                bad.add(BadFileError(path, f"a file name here is {city}_000000_000019_{kinds[0]}.png"))
-    return found
-
-
-def _list(folder: Path) -> list[tuple[str, list[str]]]:
-    """(city, names of its files), both in order."""
     try:
         with os.scandir(folder) as entries:
             cities = sorted(entry.name for entry in entries if entry.is_dir())
-        return [(city, sorted(os.listdir(folder / city))) for city in cities]
+        listed = [(city, name) for city in cities for name in sorted(os.listdir(folder / city))]
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; {_LAYOUT}") from None
+    found: dict[str, _Files] = {kind: {} for kind in kinds}
+    for city, name in listed:
+        match, path = _NAME.fullmatch(name), os.path.join(folder, city, name)
+        if match and match["city"] == city and match["kind"] in found:
+            found[match["kind"]][match["video"], int(match["number"])] = path
+        elif name.lower().endswith(".png"):
+            bad.add(path, f"a file name here is {city}_000000_000019_{kinds[0]}.png")
+    return list(found.values())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from taf_keras import streets as synthetic
 from taf_keras.clips import subset
-from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.config import SPLITS, DataConfig
 from taf_keras.datasets import camvid, cityscapes, manifest, packed
+from taf_keras.errors import require_one_of
 
 _READERS = {"camvid": camvid, "cityscapes": cityscapes, "manifest": manifest, "packed": packed}
 
@@ -22,12 +23,12 @@ def class_table(data: DataConfig) -> ClassTable:
     return _READERS[data.dataset].class_table(data.data_dir)
 
 
-def load_split(data: DataConfig, split: str, on_progress=None, bad: BadFiles | None = None) -> Split:
+def load_split(data: DataConfig, split: str, on_progress=None, bad: BadFiles = REFUSE) -> Split:
     """The clips of `split`; subset and label fraction apply to `train` alone.
 
     Args:
         on_progress: called as on_progress(done, total) while synthetic clips are generated.
-        bad: what to do with files whose names or rows cannot be used; None refuses them.
+        bad: what to do with files whose names or rows cannot be used.
     Raises: UserError for folders and files that are missing or have other names than they should.
     """
     if data.dataset == "synthetic":
@@ -35,7 +36,7 @@ def load_split(data: DataConfig, split: str, on_progress=None, bad: BadFiles | N
     else:
         options = {"allow_outside_files": data.allow_outside_files} if data.dataset == "manifest" else {}
         loaded = _READERS[data.dataset].load_split(
-            data.data_dir, split, data.temporal_context, bad or BadFiles(), **options
+            data.data_dir, split, data.temporal_context, bad, **options
         )
     if split != "train":
         return loaded
@@ -51,6 +52,14 @@ def load_split(data: DataConfig, split: str, on_progress=None, bad: BadFiles | N
 def splits(data: DataConfig) -> tuple[str, ...]:
     """The splits that the data set has, with labels."""
     return SPLITS if data.dataset == "synthetic" else _READERS[data.dataset].splits(data.data_dir)
+
+
+def split_names(listed: str | None) -> tuple[str, ...]:
+    """The splits of a comma list, each once; none for no list. Raises: UserError for what is no split."""
+    names = () if listed is None else tuple(dict.fromkeys(listed.split(",")))
+    for name in names:
+        require_one_of("splits", name, SPLITS)
+    return names
 
 
 def evaluation_split(data: DataConfig) -> str:

@@ -21,10 +21,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.config import SPLITS
-from taf_keras.errors import BadFileError, UserError, first_line
+from taf_keras.errors import UserError, first_line
 
 COLUMNS = ["clip", "frame", "image", "label"]
 _HEADER = ",".join(COLUMNS)
@@ -73,7 +73,7 @@ def load_split(
     data_dir: str,
     split: str,
     temporal_context: int,
-    bad: BadFiles | None = None,
+    bad: BadFiles = REFUSE,
     allow_outside_files: bool = False,
 ) -> Split:
     """The clips around the labelled frames of data_dir/SPLIT.csv. Its files are not looked at.
@@ -85,7 +85,6 @@ def load_split(
     Raises: UserError for a file that is missing or no such list and, unless `bad` takes it, the line with
         a fault.
     """
-    bad = bad or BadFiles()
     classes = class_table(data_dir)
     path = Path(data_dir) / f"{split}.csv"
     listed = _Listed(data_dir, allow_outside_files)
@@ -93,14 +92,11 @@ def load_split(
         try:
             listed.add(line, row)
         except _RowFault as fault:
-            bad.add(BadFileError(f"{path}:{line}", str(fault)))
-
-    clips = []
-    for video, frames in listed.videos.items():
-        clips += clips_of(video, frames.values(), temporal_context)
+            bad.add(f"{path}:{line}", str(fault))
+    clips = clips_of(listed.videos, temporal_context)
     if not clips:
         raise UserError(f"{path}: no row with a label{' is left' if bad.found else ''}")
-    return Split(split, tuple(clips), classes)
+    return Split(split, clips, classes)
 
 
 def splits(data_dir: str) -> tuple[str, ...]:

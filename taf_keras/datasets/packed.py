@@ -3,7 +3,7 @@
 data_dir/train-00000.tfrecord   shards, one record for each clip (see taf_keras.pack)
 data_dir/index.json             the classes, and where each image and label map lies in its shard
 
-An image is read from its place in the shard, as if it were a file: of a clip only the frames that are drawn.
+An image is read from its place in the shard, as if it were a file: of a clip only the frames that are read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
-from taf_keras.clips.bad_files import BadFiles
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Clip, FilePart, Frame, Split
-from taf_keras.errors import BadFileError, UserError, first_line
+from taf_keras.errors import UserError, first_line
 
 INDEX = "index.json"
 FORMAT = 1  # of the index; another number is another form
@@ -36,7 +37,7 @@ def splits(data_dir: str) -> tuple[str, ...]:
         return tuple(index["splits"])
 
 
-def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles | None = None) -> Split:
+def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles = REFUSE) -> Split:
     """The clips of `split` as the reader of the original data set gave them, images as parts of shards.
 
     Args:
@@ -45,7 +46,6 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
     Raises: UserError for an index that is missing or broken, a split that was not packed, or a larger
         temporal context.
     """
-    bad = bad or BadFiles()
     with _opened(data_dir) as index:
         path, described = Path(data_dir) / INDEX, index["splits"]
         if split not in described:
@@ -57,8 +57,11 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles |
                 f"give at most {packed}, or pack the data set again"
             )
         shards = {name: _whole(size) for name, size in index["shards"].items()}
-        used = {clip["shard"] for clip in described[split]}
-        broken = {name for name in sorted(used) if not _intact(data_dir, name, shards[name], bad)}
+        broken = set()
+        for name in sorted({clip["shard"] for clip in described[split]}):
+            if fault := _fault(data_dir, name, shards[name]):
+                bad.add(Path(data_dir) / name, fault)
+                broken.add(name)
         clips = tuple(
             _clip(clip, data_dir, shards[clip["shard"]], temporal_context)
             for clip in described[split]
@@ -89,19 +92,15 @@ def _opened(data_dir: str) -> Iterator[dict]:
         raise UserError(f"{path}: is not the index of a packed data set ({reason})") from None
 
 
-def _intact(data_dir: str, shard: str, size: int, bad: BadFiles) -> bool:
+def _fault(data_dir: str, shard: str, size: int) -> str | None:
+    """What is wrong with a shard that was written with `size` bytes."""
     if not SHARD_NAME.fullmatch(shard):
         raise ValueError(f"{shard!r} is no name of a shard")
-    path = Path(data_dir) / shard
     try:
-        found = os.stat(path).st_size
+        found = os.stat(os.path.join(data_dir, shard)).st_size
     except OSError as error:
-        bad.add(BadFileError(path, f"cannot be read: {error.strerror or error}"))
-        return False
-    if found != size:
-        bad.add(BadFileError(path, f"has {found} bytes, but {size} were written: copy or pack it again"))
-        return False
-    return True
+        return f"cannot be read: {error.strerror or error}"
+    return None if found == size else f"has {found} bytes, but {size} were written: copy or pack it again"
 
 
 def _clip(clip: dict, data_dir: str, shard_size: int, temporal_context: int) -> Clip:
@@ -112,7 +111,7 @@ def _clip(clip: dict, data_dir: str, shard_size: int, temporal_context: int) -> 
             return None
         begin, length = _whole(where["begin"]), _whole(where["length"])
         if begin + length > shard_size:
-            raise ValueError(f"{where['name']} ends behind its shard")
+            raise ValueError(f"{where['name']} ends after its shard")
         return FilePart(_text(where["name"]), path, begin, length)
 
     frames = tuple(
@@ -126,8 +125,14 @@ def _clip(clip: dict, data_dir: str, shard_size: int, temporal_context: int) -> 
     return built
 
 
+def describe_classes(classes: ClassTable) -> dict:
+    """For the index; maps become lists of pairs, since the keys of JSON's own are texts."""
+    values = ((field.name, getattr(classes, field.name)) for field in fields(classes))
+    return {name: list(value.items()) if isinstance(value, dict) else value for name, value in values}
+
+
 def _classes(names, colours, raw_ids, raw_colours) -> ClassTable:
-    """From JSON's lists; maps are lists of pairs there, since the keys of JSON's own are texts."""
+    """What `describe_classes` has described."""
 
     def train_id(value) -> int:
         return value if value == VOID else _whole(value, len(names) - 1)

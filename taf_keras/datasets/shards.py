@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from taf_keras.clips.clip import Clip
-from taf_keras.errors import UserError, first_line
-from taf_keras.video.frames import PART
+from taf_keras.errors import UserError
+from taf_keras.files import unfinished, writes
 
 _RECORD_BYTES = 2_000_000_000  # a little less than the 2 GiB that a tf.train.Example may have
 _BEFORE = 12  # bytes of a TFRecord before its data: the data's length, and the length's checksum
@@ -41,8 +41,7 @@ class Shards:
     def __init__(self, folder: Path, split: str, shard_bytes: int):
         self.folder, self.split, self.shard_bytes = folder, split, shard_bytes
         self.sizes: dict[str, int] = {}
-        self.name = ""
-        self.writer = None
+        self.path: Path | None = None  # of the shard that is open
 
     def add(self, clip: Clip, frames: Sequence[StoredFrame]) -> dict:
         """Writes the record of a clip. Returns: its entry in the index, as packed.py reads it.
@@ -50,50 +49,48 @@ class Shards:
         Raises: UserError for a file that cannot be written, or a clip that is too large for a record.
         """
         record = _record(clip, frames)
-        begin = self._append(record) + _BEFORE
+        size = _BEFORE + len(record) + _AFTER
+        if self.path is None or self.sizes[self.path.name] + size > self.shard_bytes:
+            self.close()
+            self._open()
+        begin = self.sizes[self.path.name] + _BEFORE
+        with _writes(self.path):
+            self.writer.write(record)
+        self.sizes[self.path.name] += size
         images = _places([frame.image for frame in frames], record, begin)
         labels = _places([frame.label for frame in frames], record, begin)
         return {
             "name": clip.name,
             "video": clip.video,
             "key_number": clip.key_number,
-            "shard": self.name,
+            "shard": self.path.name,
             "frames": [
                 {"number": frame.number, "image": image, "label": label}
                 for frame, image, label in zip(frames, images, labels, strict=True)
             ],
         }
 
-    def _append(self, record: bytes) -> int:
-        """Returns: where in the shard `self.name` the record begins."""
-        import tensorflow as tf  # takes seconds: not before the files are checked
+    def _open(self) -> None:
+        from tensorflow.io import TFRecordWriter
 
-        size = _BEFORE + len(record) + _AFTER
-        try:
-            if self.writer is None or self.sizes[self.name] + size > self.shard_bytes:
-                self.close()
-                self.name = f"{self.split}-{len(self.sizes):05d}.tfrecord"
-                self.sizes[self.name] = 0
-                self.writer = tf.io.TFRecordWriter(str(self.folder / (self.name + PART)))
-            self.writer.write(record)
-        except tf.errors.OpError as error:
-            raise UserError(f"{self.folder / self.name}: cannot be written: {first_line(error)}") from None
-        self.sizes[self.name] += size
-        return self.sizes[self.name] - size
+        self.path = self.folder / f"{self.split}-{len(self.sizes):05d}.tfrecord"
+        self.sizes[self.path.name] = 0
+        with _writes(self.path):
+            self.writer = TFRecordWriter(str(unfinished(self.path)))
 
     def close(self) -> None:
         """Ends the last shard, which has its name from now on."""
-        import tensorflow as tf
+        if self.path is not None:
+            with _writes(self.path):
+                self.writer.close()
+                os.replace(unfinished(self.path), self.path)
+            self.path = None
 
-        if self.writer is None:
-            return
-        path = self.folder / self.name
-        try:
-            self.writer.close()
-            os.replace(path.with_name(path.name + PART), path)
-        except (tf.errors.OpError, OSError) as error:
-            raise UserError(f"{path}: cannot be written: {first_line(error)}") from None
-        self.writer = None
+
+def _writes(path: Path):
+    from tensorflow.errors import OpError  # takes seconds: not before the files are checked
+
+    return writes(path, OpError)
 
 
 def _record(clip: Clip, frames: Sequence[StoredFrame]) -> bytes:
@@ -125,7 +122,7 @@ def _record(clip: Clip, frames: Sequence[StoredFrame]) -> bytes:
 def _places(files: Sequence[StoredFile | None], record: bytes, begin: int) -> Iterator[dict | None]:
     """Where each file lies in the shard; `begin` is where the record's data does.
 
-    The format keeps bytes as they are and lists in their order, so that each is found behind the one
+    The format keeps bytes as they are and lists in their order, so that each is found after the one
     before; and whatever is found holds the bytes that were looked for.
     """
     position = 0

@@ -1,0 +1,1 @@
+"""Figures of a trained network, and pictures of what it predicts."""

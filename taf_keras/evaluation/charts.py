@@ -9,19 +9,18 @@ import numpy as np
 
 # Okabe and Ito's palette, with a marker for each colour, so that print in grey still tells them apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def series_style(index: int) -> dict:
     """Colour and marker of the series number `index`, as keyword arguments of matplotlib's `plot`."""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    return {"color": COLOURS[index % len(COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
 
 
 def new_chart(title: str, xlabel: str, ylabel: str, size_inches=(6.4, 4.2)):
     """An empty chart: (figure, axes) of matplotlib. Labels hold the units."""
     figure, axes = new_figure(figsize=size_inches)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    style_axes(axes)
     return figure, axes
 
 
@@ -36,7 +35,10 @@ def new_figure(*args, **kwargs):
     matplotlib.rcParams["text.parse_math"] = False  # in a name, $ begins no formula
     import matplotlib.pyplot as plt
 
-    return plt.subplots(*args, layout="constrained", **kwargs)
+    figure, axes = plt.subplots(*args, layout="constrained", **kwargs)
+    for each in figure.axes:
+        style_axes(each)
+    return figure, axes
 
 
 def style_axes(axes) -> None:
@@ -45,12 +47,12 @@ def style_axes(axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save_chart(figure, path: Path, tensorboard: Path | None = None) -> Path:
+def save_chart(figure, path: Path, tensorboard: Path | None = None, dpi: int = 120) -> Path:
     """Writes the figure as PNG, and as an image named after the file to TensorBoard; closes it."""
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=dpi)
     plt.close(figure)
     if tensorboard is not None:
         log_picture(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), path.stem, tensorboard)

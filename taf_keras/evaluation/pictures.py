@@ -9,7 +9,7 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image, read_label
-from taf_keras.evaluation.charts import new_figure
+from taf_keras.evaluation.charts import new_figure, save_chart
 
 _GAP_PX = 4
 _MIN_WIDTH_PX = 320  # small images are enlarged to this width, so that a picture can be looked at
@@ -34,9 +34,8 @@ def class_legend(classes: ClassTable) -> list:
 
 def panel(image: np.ndarray, label: np.ndarray, prediction: np.ndarray, classes: ClassTable) -> np.ndarray:
     """Image, truth and prediction beside each other, uint8 RGB."""
-    parts = [image, colourise(label, classes), colourise(prediction.astype(np.uint8), classes)]
     gap = np.full((image.shape[0], _GAP_PX, 3), 255, np.uint8)
-    return np.hstack([parts[0], gap, parts[1], gap, parts[2]])
+    return np.hstack([image, gap, colourise(label, classes), gap, colourise(prediction, classes)])
 
 
 def predict_panel(predict, split: Split, index: int, image_size) -> np.ndarray:
@@ -55,38 +54,31 @@ def write_pictures(
     Args:
         matrices: confusion matrices of the frames, (frames, classes, classes).
     """
-    import matplotlib.pyplot as plt
-
     totals = matrices.sum(axis=(1, 2))
     accuracy = np.trace(matrices, axis1=1, axis2=2) / np.maximum(totals, 1)
     order = [i for i in np.argsort(-accuracy, kind="stable") if totals[i] > 0]
+    if not order:
+        return []
     middle = max(0, (len(order) - count) // 2)
     chosen = {
         "best": order[:count],
         "median": order[middle : middle + count],
         "worst": order[::-1][:count],
     }
-    legend = class_legend(split.classes)
     written = []
     for name, indices in chosen.items():
-        if not indices:
-            continue
         panels = [predict_panel(predict, split, i, image_size) for i in indices]
         height, width = panels[0].shape[:2]
         size = (12, len(panels) * (12 * height / width + 0.4) + 0.9)
         figure, axes = new_figure(len(panels), 1, figsize=size, squeeze=False)
-        for axis, picture, index in zip(axes[:, 0], panels, indices, strict=True):
+        for axis, picture, i in zip(axes[:, 0], panels, indices, strict=True):
+            title = f"{split.clips[i].name}: pixel accuracy {accuracy[i]:.1%} (image, truth, prediction)"
             axis.imshow(enlarged(picture))
-            axis.set_title(
-                f"{split.clips[index].name}: pixel accuracy {accuracy[index]:.1%} (image, truth, prediction)",
-                fontsize=10,
-            )
+            axis.set_title(title, fontsize=10)
             axis.axis("off")
+        legend = class_legend(split.classes)
         figure.legend(handles=legend, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=90)
-        plt.close(figure)
-        written.append(path)
+        written.append(save_chart(figure, folder / f"{name}.png", dpi=90))
     return written
 
 

@@ -1,0 +1,1 @@
+"""Many runs: arms, seeds, what is planned, trained, and compared."""

@@ -67,21 +67,17 @@ def check_arms(arms: Sequence[Arm]) -> None:
     """UserError for a name that is no folder's or is there twice, and for flags that are not an arm's."""
     names = [arm.name for arm in arms]
     for arm in arms:
-        if (
-            not arm.name
-            or arm.name.startswith(".")
-            or "/" in arm.name
-            or arm.name in FILES
-            or len(os.fsencode(arm.name)) > _MAX_BYTES
-        ):
+        name, place = arm.name, f"arm {arm.name!r}"
+        too_long = len(os.fsencode(name)) > _MAX_BYTES
+        if not name or name.startswith(".") or "/" in name or name in FILES or too_long:
             raise UserError(
-                f"arm {arm.name!r}: its name becomes a folder, so it must not be empty, begin with a dot, "
+                f"{place}: its name becomes a folder, so it must not be empty, begin with a dot, "
                 f"hold a slash, be longer than {_MAX_BYTES} bytes or be one of {', '.join(FILES)}; "
                 "--arm 'NAME: FLAGS' gives another name to the same flags"
             )
-        if names.count(arm.name) > 1:
-            raise UserError(f"arm {arm.name!r}: each name once")
-        check_flags(f"arm {arm.name!r}", arm.flags)
+        if names.count(name) > 1:
+            raise UserError(f"{place}: each name once")
+        check_flags(place, arm.flags)
 
 
 def check_flags(place: str, flags: Sequence[str]) -> None:

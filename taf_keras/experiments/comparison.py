@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-METRICS = ("miou", "pixel_accuracy")
+from taf_keras import tables
+from taf_keras.storage.run import METRICS, Run
+
 _FIGURES = ("", "_se", "_difference", "_difference_se", "_difference_ci95")
 _COLUMNS = ["arm", "seeds", "pairs", *(metric + figure for metric in METRICS for figure in _FIGURES)]
+
+
+def results_of(runs: Iterable[tuple[str, Run]]) -> pd.DataFrame:
+    """One row for each (arm's name, run): `arm`, `seed` and METRICS, shares in [0, 1].
+
+    Raises: UserError for a run that has not ended, or whose files are damaged.
+    """
+    rows = [(arm, run.seed, *(run.metrics[name] for name in METRICS)) for arm, run in runs]
+    return pd.DataFrame(rows, columns=["arm", "seed", *METRICS])
 
 
 def compare(results: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Mean, standard error and paired difference to the reference arm of each metric, in percent.
 
     Differences are taken between runs of the same seed, so that what a seed does to both drops out.
-    The standard error is the sample standard deviation over √seeds; the interval is the half-width of
-    Student's two-sided 95 % confidence interval of the difference. Both are NaN for a single seed.
+    The interval is the half-width of Student's two-sided 95 % confidence interval of the difference.
+    Error and interval are NaN for a single seed.
 
     Args:
-        results: one row per run: `arm`, `seed` and the METRICS, shares in [0, 1].
+        results: as of `results_of`.
     Returns: one row per arm, in the order of `results`: `arm`, `seeds`, `pairs` (seeds that the reference
         has too), and for each metric M its mean `M`, `M_se`, and the difference `M_difference`,
         `M_difference_se`, `M_difference_ci95`.
@@ -32,17 +44,20 @@ def compare(results: pd.DataFrame, reference: str) -> pd.DataFrame:
         runs = results[results.arm == arm].set_index("seed")
         row = {"arm": arm, "seeds": len(runs), "pairs": len(runs.index.intersection(base.index))}
         for name in METRICS:
-            own = mean_and_error(100 * runs[name])
-            mean, error = mean_and_error((100 * (runs[name] - base[name])).dropna())
-            figures = (*own, mean, error, student_t(row["pairs"] - 1) * error)
+            mean, error = mean_and_error(100 * (runs[name] - base[name]))
+            interval = student_t(row["pairs"] - 1) * error
+            figures = (*mean_and_error(100 * runs[name]), mean, error, interval)
             row |= {name + figure: value for figure, value in zip(_FIGURES, figures, strict=True)}
         rows.append(row)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def mean_and_error(values: pd.Series) -> tuple[float, float]:
-    """The mean and its standard error; NaN where there are too few values."""
-    return values.mean(), values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else math.nan
+    """The mean and its standard error: the sample standard deviation over √(number of values).
+
+    NaN does not count, and comes back where there are too few values.
+    """
+    return values.mean(), values.sem()
 
 
 @cache
@@ -66,20 +81,17 @@ def markdown(table: pd.DataFrame, reference: str) -> str:
 
     A difference says of how many pairs it is, where the reference lacks some of the arm's seeds.
     """
-    lines = [
-        f"| arm | seeds | mIoU % | to {reference} | pixel accuracy % | to {reference} |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for _, row in table.iterrows():
-        cells = [row.arm, str(row.seeds)]
+        cells = [row.arm, row.seeds]
         for name in METRICS:
-            cells.append(with_error(row[name], row[f"{name}_se"]))
             difference = with_error(row[f"{name}_difference"], row[f"{name}_difference_se"], "+.2f")
             if difference and row.pairs < row.seeds:
                 difference += f" ({row.pairs} {'pair' if row.pairs == 1 else 'pairs'})"
-            cells.append("" if row.arm == reference else difference)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            cells += [with_error(row[name], row[f"{name}_se"]), "" if row.arm == reference else difference]
+        rows.append(cells)
+    to = f"to {reference}"
+    return tables.markdown(["arm", "seeds", "mIoU %", to, "pixel accuracy %", to], rows)
 
 
 def with_error(mean: float, error: float, form: str = ".2f") -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from taf_keras.config import Config, DataConfig, RuntimeConfig, flag_name
-
-_SIZES = ("image_size", "crop_size")
+from taf_keras.config import Config, DataConfig, RuntimeConfig
+from taf_keras.settings import text_of
 
 
 def of_arm(config: Config) -> Config:
@@ -43,15 +43,13 @@ def frames_seen(data: DataConfig, split: str) -> dict:
 
 
 def settings(config: Config) -> dict[str, str]:
-    """{flag: its text} of every setting on which the result depends; without the seed."""
+    """{flag: its text} of every setting on which the result depends, and `model_sha256`; without the seed."""
     values = {}
-    for group in fields(config):
-        if group.name == "runtime":
-            continue
-        for field in fields(group.default_factory):
-            name = flag_name(group.name, field.name)
-            if name != "seed":
-                values[name] = _text(name, getattr(getattr(config, group.name), field.name))
+    for group in (getattr(config, group.name) for group in fields(config) if group.name != "runtime"):
+        for field in fields(group):
+            own = group.SETTINGS.get(field.name)
+            values[own.flag if own else field.name] = text_of(getattr(group, field.name))
+    del values["seed"]
     return values
 
 
@@ -61,8 +59,8 @@ def differing(several: Sequence[dict[str, str]]) -> list[str]:
 
 
 def changed(values: dict[str, str]) -> dict[str, str]:
-    """Those of the settings that are not the defaults."""
-    default = settings(Config())
+    """Those of the flags that are not the defaults."""
+    default = settings(Config()) | {"model_sha256": values["model_sha256"]}  # which has no flag
     return {name: text for name, text in values.items() if text != default[name]}
 
 
@@ -71,11 +69,9 @@ def as_flags(values: dict[str, str]) -> list[str]:
     return [f"--{name}={text}" for name, text in values.items()]
 
 
-def _text(name: str, value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ("x" if name in _SIZES else ",").join(_text("", part) for part in value)
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+def as_number(text: str) -> float:
+    """NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

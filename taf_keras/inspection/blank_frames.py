@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from taf_keras.clips.clip import Clip, Frame
-from taf_keras.inspection.look import Looks, source_name
+from taf_keras.inspection.look import Looks
 from taf_keras.video.frames import DEINTERLACE
 
 ONE_COLOUR, REPEATED = "hold one colour alone", "have the same bytes as another frame of their video"
@@ -20,13 +20,7 @@ _REMEDY = (
 
 @dataclass(frozen=True)
 class BlankFrame:
-    """A frame from which nothing can be learnt.
-
-    Attributes:
-        file: its name.
-        kind: ONE_COLOUR or REPEATED.
-        detail: what is wrong with it.
-    """
+    """A frame from which nothing can be learnt; `kind` is ONE_COLOUR or REPEATED, `detail` says why."""
 
     file: str
     kind: str
@@ -35,30 +29,24 @@ class BlankFrame:
 
 def find_blank_frames(clips: Iterable[Clip], partners_within: int, looks: Looks) -> tuple[BlankFrame, ...]:
     """Those among all frames that a thorough look found; of frames with the same bytes all but one."""
-    found: dict[tuple[str, int], BlankFrame | None] = {}
-    first: dict[tuple[str, bytes], Frame] = {}
+    frames: dict[tuple[str, int], Frame] = {}  # windows overlap
     for clip in clips:
-        video = clip.video or clip.name
         for frame in clip.window(partners_within):
-            decoded = not isinstance(frame.image, np.ndarray)
-            if not decoded or (video, frame.number) in found:  # windows overlap
-                continue
-            look, file = looks.image(frame), source_name(frame.image, frame)
-            blank = BlankFrame(file, ONE_COLOUR, "holds one colour alone") if look.one_colour else None
-            other = first.setdefault((video, look.digest), frame)
-            if not blank and other is not frame:
-                detail = f"has the same bytes as {source_name(other.image, other)}"
-                blank = BlankFrame(file, REPEATED, detail)
-            found[video, frame.number] = blank
-    return tuple(filter(None, found.values()))
+            if not isinstance(frame.image, np.ndarray):  # which was not decoded
+                frames.setdefault((clip.source_video, frame.number), frame)
+    found, first = [], {}
+    for (video, _), frame in frames.items():
+        look, file = looks.image(frame), str(frame.image)
+        other = first.setdefault((video, look.digest), frame)
+        if look.one_colour:
+            found.append(BlankFrame(file, ONE_COLOUR, "holds one colour alone"))
+        elif other is not frame:
+            found.append(BlankFrame(file, REPEATED, f"has the same bytes as {other.image}"))
+    return tuple(found)
 
 
-def blank_warnings(split: str, frames: int, blank: Iterable[BlankFrame]) -> list[str]:
-    """A sentence for each kind of blank frame that the split has.
-
-    Args:
-        frames: of the split in all.
-    """
+def blank_warnings(split: str, frames: int, blank: Sequence[BlankFrame]) -> list[str]:
+    """A sentence for each kind of blank frame of a split that has so many `frames` in all."""
     warnings = []
     for kind in (ONE_COLOUR, REPEATED):
         alike = [frame for frame in blank if frame.kind == kind]

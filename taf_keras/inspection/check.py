@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
-from taf_keras.clips.bad_files import BadFiles
+import numpy as np
+
+from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import Clip, Split
 from taf_keras.config import DataConfig
 from taf_keras.datasets.load import load_split
 from taf_keras.errors import BadFileError, UserError
-from taf_keras.inspection.class_coverage import absence_warning, absent_classes, require_several_classes
-from taf_keras.inspection.look import Look, Looks, Size, look_at, source_name
+from taf_keras.inspection.class_coverage import absence_warning, require_several_classes
+from taf_keras.inspection.look import Look, Looks, look_at, source_name
 from taf_keras.inspection.partner_reach import partners_out_of_reach
 from taf_keras.progress import Progress
+from taf_keras.sizes import Size, size_text
 
 _SHOWN = 10
 
@@ -31,21 +35,16 @@ def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads:
         split = load_split(data, name, progress, bad)
     if problem := partners_out_of_reach(split, data, partners_within):
         raise UserError(problem)
-    if data.dataset == "synthetic":  # lies in memory; its generation has shown the progress
-        split, looks = _checked(split, data.image_size, partners_within, bad)
-    else:
-        with Progress(f"checking {name} files") as progress:
-            split, looks = _checked(
-                split, data.image_size, partners_within, bad, threads=threads, on_progress=progress
-            )
+    in_memory = data.dataset == "synthetic"  # its generation has shown the progress
+    with nullcontext() if in_memory else Progress(f"checking {name} files") as progress:
+        split = check_split(split, data.image_size, partners_within, bad, False, threads, progress)
     for error in bad.found[:_SHOWN]:
         print(f"left out {error}")
     if len(bad.found) > _SHOWN:
         print(f"left out {len(bad.found) - _SHOWN} more; python -m taf_keras.check lists all")
     if name == "train":
-        require_several_classes(split, looks)
-        split = replace(split, absent_classes=absent_classes(split, looks))
-        if warning := absence_warning(split, looks):
+        require_several_classes(split)
+        if warning := absence_warning(split):
             print(f"warning: {warning}")
     return split
 
@@ -54,14 +53,14 @@ def check_split(
     split: Split,
     image_size: Size | None = None,
     partners_within: int = 0,
-    bad: BadFiles | None = None,
+    bad: BadFiles = REFUSE,
     thorough: bool = False,
     threads: int = 2,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Split:
     """The split without what cannot be used; an error under `refuse`, which is the default of `bad`.
 
-    Of every frame that can be drawn the first and last bytes are read, and every key frame's label map is
+    Of every frame that can be sampled the first and last bytes are read, and every key frame's label map is
     decoded. Bad is a file that is missing, empty, cut short, not an image or not 8-bit; a label map of
     another size than its image, with an id outside the table, or with nothing but void; a frame of another
     size than its key frame where there is no `image_size` to bring both to.
@@ -75,61 +74,40 @@ def check_split(
     Raises: UserError for the first bad file, key frames of several sizes without an `image_size`, or a
         split of which nothing is left.
     """
-    return _checked(split, image_size, partners_within, bad, thorough, threads, on_progress)[0]
-
-
-def _checked(
-    split: Split,
-    image_size: Size | None,
-    partners_within: int,
-    bad: BadFiles | None,
-    thorough: bool = False,
-    threads: int = 2,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Split, Looks]:
-    """`check_split`, and what was found of the files."""
-    bad = bad or BadFiles()
     if not split.clips:
         raise UserError(f"split {split.name}: has no labelled clip")
     looks = look_at(split, partners_within, thorough, threads=threads, on_progress=on_progress)
-    clips = usable_clips(split, looks, image_size, partners_within, bad)
-    require_usable(split.name, clips, looks, image_size, bad)
-    return replace(split, clips=clips, left_out=tuple(bad.found)), looks
+    split = usable_split(split, looks, image_size, partners_within, bad)
+    require_usable(split, looks, image_size)
+    return split
 
 
-def usable_clips(
+def usable_split(
     split: Split, looks: Looks, image_size: Size | None, partners_within: int, bad: BadFiles
-) -> tuple[Clip, ...]:
-    """The clips without their bad frames; those whose key frame is bad are left out. `bad` takes both."""
-    clips, reported = [], set()
+) -> Split:
+    """The split without bad frames, and without clips whose key frame is bad. `bad` takes both."""
+    clips = []
     for clip in split.clips:
         usable, errors = _usable(clip, looks, image_size, partners_within)
         for error in errors:
-            if str(error) not in reported:  # windows overlap: one file may belong to many clips
-                reported.add(str(error))
-                bad.add(error)
+            bad.take(error)
         if usable is not None:
             clips.append(usable)
-    return tuple(clips)
+    pixels = [looks.label(clip.key_frame).pixels for clip in clips]
+    pixels = np.array(pixels, np.int64).reshape(len(clips), len(split.classes) + 1)
+    return replace(split, clips=tuple(clips), left_out=tuple(bad.found), label_pixels=pixels)
 
 
-def require_usable(
-    split: str, clips: tuple[Clip, ...], looks: Looks, image_size: Size | None, bad: BadFiles
-) -> None:
+def require_usable(split: Split, looks: Looks, image_size: Size | None) -> None:
     """UserError where no clip is left, or key frames have several sizes and there is no `image_size`."""
-    if not clips:
-        raise UserError(f"split {split}: no clip is left, {bad.found[-1]}")
+    if not split.clips:
+        raise UserError(f"split {split.name}: no clip is left, {split.left_out[-1]}")
     first: dict[Size, Clip] = {}
-    for clip in clips:
+    for clip in split.clips:
         first.setdefault(looks.image(clip.key_frame).size, clip)
     if len(first) > 1 and image_size is None:
         found = " and ".join(f"{size_text(size)} ({clip.name})" for size, clip in list(first.items())[:2])
-        raise UserError(f"split {split}: key frames of several sizes, {found}: give --image_size")
-
-
-def size_text(size: Size) -> str:
-    """(360, 480) -> '360x480', as `--image_size` takes it."""
-    return f"{size[0]}x{size[1]}"
+        raise UserError(f"split {split.name}: key frames of several sizes, {found}: give --image_size")
 
 
 def _usable(

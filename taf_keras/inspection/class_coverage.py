@@ -8,45 +8,31 @@ import numpy as np
 
 from taf_keras.clips.clip import VOID, ClassTable, Split
 from taf_keras.errors import UserError
-from taf_keras.inspection.look import Looks
 
 _SHOWN = 8  # absent classes that are named
 
 
-def label_pixels(split: Split, looks: Looks) -> np.ndarray:
-    """int64 (key frames, classes + 1): label pixels of each class, void last."""
-    return np.stack([looks.label(clip.key_frame).pixels for clip in split.clips])
-
-
-def absent_classes(split: Split, looks: Looks) -> tuple[str, ...]:
-    """The names of the classes of which the labels have no pixel."""
-    return tuple(split.classes.names[i] for i in _absent_ids(split, looks))
-
-
-def _absent_ids(split: Split, looks: Looks) -> np.ndarray:
-    return np.flatnonzero(label_pixels(split, looks).sum(axis=0)[:-1] == 0)
-
-
-def require_several_classes(split: Split, looks: Looks) -> None:
+def require_several_classes(split: Split) -> None:
     """UserError where the labels show one class alone, of a table of several, beside void.
 
     Such a training ends with a perfect score and has learnt nothing. Most often masks of 0 and 255 are meant
     to have two classes, and 255 counts as void.
     """
-    classes, pixels = split.classes, label_pixels(split, looks).sum(axis=0)
-    (present,), (absent,) = np.nonzero(pixels[:-1]), np.nonzero(pixels[:-1] == 0)
+    classes, absent = split.classes, split.absent_ids
+    present = np.setdiff1d(range(len(classes)), absent)
     if len(classes) < 2 or len(present) > 1:
         return
-    has_void, count = pixels[-1] > 0, len(split.clips)
+    has_void, count = split.label_pixels[:, -1].any(), len(split.clips)
+    ids = f"label maps must hold the ids of the classes, {_described(classes, range(len(classes)))}"
     raise UserError(
         f"split {split.name}: its {f'{count:,} label maps hold' if count > 1 else 'label map holds'} "
         f"{_described(classes, present)}{' and void' if has_void else ''} alone, no pixel of "
         f"{_described(classes, absent)}: there is nothing to tell apart; "
-        + (_instead_of_void(classes, absent) if has_void else _ids_of(classes))
+        + (_instead_of_void(classes, absent) if has_void else ids)
     )
 
 
-def absence_warning(split: Split, looks: Looks, everywhere: np.ndarray | None = None) -> str | None:
+def absence_warning(split: Split, everywhere: np.ndarray | None = None) -> str | None:
     """A sentence on the classes of which the training labels have no pixel; None where they have all.
 
     Where class 0 is one of them, and has no pixel elsewhere either, ids may begin at 1: with the last class
@@ -55,7 +41,7 @@ def absence_warning(split: Split, looks: Looks, everywhere: np.ndarray | None = 
     Args:
         everywhere: int (classes + 1,), label pixels of all splits together, where they are known.
     """
-    absent = _absent_ids(split, looks)
+    absent = split.absent_ids
     if not len(absent):
         return None
     text = (
@@ -85,10 +71,6 @@ def _instead_of_void(classes: ClassTable, absent: Sequence[int]) -> str:
         "ids = numpy.array(PIL.Image.open(FILE)); "
         f"ids[ids == {void[-1]}] = {value}; PIL.Image.fromarray(ids).save(FILE)"
     )
-
-
-def _ids_of(classes: ClassTable) -> str:
-    return f"label maps must hold the ids of the classes, {_described(classes, range(len(classes)))}"
 
 
 def _described(classes: ClassTable, ids: Sequence[int]) -> str:

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
-
-import numpy as np
 
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, Split
-from taf_keras.config import SPLITS, DataConfig, require
+from taf_keras.config import SPLITS, DataConfig
 from taf_keras.datasets import load
-from taf_keras.errors import BadFileError, UserError
+from taf_keras.errors import BadFileError, UserError, require
 from taf_keras.inspection.blank_frames import BlankFrame, blank_warnings, find_blank_frames
-from taf_keras.inspection.check import require_usable, usable_clips
-from taf_keras.inspection.class_coverage import absence_warning, label_pixels, require_several_classes
+from taf_keras.inspection.check import require_usable, usable_split
+from taf_keras.inspection.class_coverage import absence_warning, require_several_classes
 from taf_keras.inspection.leakage import Leak, find_leaks
-from taf_keras.inspection.look import DamageWithin, Looks, Size, look_at
-from taf_keras.inspection.partner_reach import partners_out_of_reach
+from taf_keras.inspection.look import DamageWithin, Looks, look_at
+from taf_keras.inspection.partner_reach import partners_out_of_reach, partners_within
 from taf_keras.progress import Progress
+from taf_keras.sizes import size_text
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What was found in one split. Figures are those of the usable clips, with `partners_within` in force.
+    """What was found in one split.
 
     Attributes:
-        partners_within: n_h where training draws partners from the split, else 0: key frames alone, as where
+        temporal_context: n_h, frames.
+        partners_within: n_h where training takes partners from the split, else 0: key frames alone, as where
             n_h reaches none.
         found: number of clips before bad ones were left out.
         split, looks: the usable clips, and what was found of all files.
@@ -38,6 +39,7 @@ class SplitReport:
     """
 
     name: str
+    temporal_context: int
     partners_within: int
     found: int
     split: Split | None
@@ -50,37 +52,37 @@ class SplitReport:
     def clips(self) -> tuple[Clip, ...]:
         return self.split.clips if self.split else ()
 
-    @property
-    def frames(self) -> int:
-        return len({frame.identity for frame in self._frames})
+    @cached_property
+    def figures(self) -> list[tuple[str, object, float]]:
+        """(kind, item, value) of the usable clips, with `partners_within` in force: see `taf_keras.check`."""
+        frames = [frame for clip in self.clips for frame in clip.window(self.partners_within)]
+        sizes = {frame.identity: self.looks.image(frame).size for frame in frames}
+        context = self.temporal_context
+        offsets = Counter(n for clip in self.clips for n in clip.offsets(context))
+        partners = Counter(sorted(len(clip.offsets(context)) - 1 for clip in self.clips))
+        figures = [
+            ("count", "clips", len(self.clips)),
+            ("count", "clips_left_out", self.found - len(self.clips)),
+            ("count", "frames", len(sizes)),
+            ("count", "labelled_frames", len({f.identity for f in frames if f.label is not None})),
+            ("count", "bad_files", len(self.bad)),
+            *(("size", size_text(size), count) for size, count in Counter(sizes.values()).most_common()),
+            *(("partners", number, count) for number, count in partners.items()),
+            *(("offset", n, offsets[n]) for n in range(-context, context + 1)),
+        ]
+        if self.clips:
+            pixels = self.split.label_pixels
+            sums, key_frames = pixels.sum(axis=0), (pixels > 0).sum(axis=0)
+            for name, share, count in zip(
+                self.split.classes.names, sums / sums[:-1].sum(), key_frames, strict=False
+            ):
+                figures += [("class_share", name, share), ("class_frames", name, count)]
+            figures += [("void_share", "", sums[-1] / sums.sum()), ("void_frames", "", key_frames[-1])]
+        return figures
 
-    @property
-    def labelled_frames(self) -> int:
-        return len({frame.identity for frame in self._frames if frame.label is not None})
-
-    @property
-    def _frames(self):
-        return (frame for clip in self.clips for frame in clip.window(self.partners_within))
-
-    @property
-    def sizes(self) -> Counter[Size]:
-        """Frames by their size, the most frequent first."""
-        sizes = {frame.identity: self.looks.image(frame).size for frame in self._frames}
-        return Counter(dict(Counter(sizes.values()).most_common()))
-
-    def partners(self, temporal_context: int) -> Counter[int]:
-        """Number of partners -> clips that have so many, ascending."""
-        counts = Counter(len(clip.offsets(temporal_context)) - 1 for clip in self.clips)
-        return Counter(dict(sorted(counts.items())))
-
-    def offsets(self, temporal_context: int) -> Counter[int]:
-        """Offset n -> clips that have it."""
-        return Counter(n for clip in self.clips for n in clip.offsets(temporal_context))
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """int64 (key frames, classes + 1): label pixels of each class, void last."""
-        return label_pixels(self.split, self.looks)
+    def values(self, kind: str) -> dict[object, float]:
+        """item -> value of the figures of a kind."""
+        return {item: value for of, item, value in self.figures if of == kind}
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ class DataReport:
         found = []
         for split in self.splits:
             if split.name == "train" and split.clips and not split.error:
-                others = sum(other.pixels.sum(axis=0) for other in self.splits if other.clips)
-                sentence = absence_warning(split.split, split.looks, others)
+                pixels = sum(each.split.label_pixels.sum(axis=0) for each in self.splits if each.clips)
+                sentence = absence_warning(split.split, everywhere=pixels)
                 found += [(split.name, sentence)] if sentence else []
-            found += [(split.name, text) for text in blank_warnings(split.name, split.frames, split.blank)]
+            frames = split.values("count")["frames"]
+            found += [(split.name, text) for text in blank_warnings(split.name, frames, split.blank)]
         return found
 
     @property
@@ -139,7 +142,13 @@ def survey(
 
     Raises: no UserError; what is wrong is in the report.
     """
-    splits = tuple(_survey(data, method, name, thorough, threads) for name in names or _all_splits(data))
+    if not names:
+        try:
+            there = load.splits(data)
+        except UserError:  # which reading a split will meet again
+            there = ()
+        names = [name for name in SPLITS if name in ("train", "val", *there)]  # training needs these two
+    splits = tuple(_survey(data, method, name, thorough, threads) for name in names)
     leaks = []
     for seen, measured in combinations(splits, 2):
         near = data.temporal_context if seen.name == "train" else 0
@@ -150,17 +159,8 @@ def survey(
     return DataReport(data, method, thorough, splits, tuple(leaks))
 
 
-def _all_splits(data: DataConfig) -> tuple[str, ...]:
-    """In the order of SPLITS; train and val even if they are missing, since training needs them."""
-    try:
-        there = load.splits(data)
-    except UserError:  # which reading a split will meet again
-        there = ()
-    return tuple(name for name in SPLITS if name in ("train", "val", *there))
-
-
 def _survey(data: DataConfig, method: str, name: str, thorough: bool, threads: int) -> SplitReport:
-    within = data.temporal_context if name == "train" and method != "baseline" else 0
+    context, within = data.temporal_context, partners_within(data, method, name)
     bad = BadFiles("skip")  # all are wanted, even where the first would stop training
     split, found, looks, blank, error = None, 0, Looks({}, {}), (), None
     try:
@@ -172,13 +172,12 @@ def _survey(data: DataConfig, method: str, name: str, thorough: bool, threads: i
             error, within = UserError(problem), 0  # the rest of the report is about key frames alone
         with Progress(f"checking {name} files") as progress:
             looks = look_at(split, within, thorough, True, threads, progress)
-        clips = usable_clips(split, looks, data.image_size, within, bad)
-        split = Split(name, clips, split.classes)
-        require_usable(name, clips, looks, data.image_size, bad)
+        split = usable_split(split, looks, data.image_size, within, bad)
+        require_usable(split, looks, data.image_size)
         if thorough:
-            blank = find_blank_frames(clips, within, looks)
+            blank = find_blank_frames(split.clips, within, looks)
         if name == "train":
-            require_several_classes(split, looks)
+            require_several_classes(split)
     except UserError as raised:
         error = error or raised
-    return SplitReport(name, within, found, split, looks, tuple(bad.found), blank, error)
+    return SplitReport(name, context, within, found, split, looks, tuple(bad.found), blank, error)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taf_keras.inspection.check import size_text
 from taf_keras.inspection.leakage import KEY, NEAR, PARTNER, Leak
+from taf_keras.tables import aligned
 
 if TYPE_CHECKING:
     from taf_keras.inspection.data_report import DataReport, SplitReport
@@ -49,7 +49,7 @@ def csv_text(report: DataReport) -> str:
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(_COLUMNS)
     for split in report.splits:
-        lines.writerows((split.name, *row) for row in _csv_rows(split, report.data.temporal_context))
+        lines.writerows((split.name, *row) for row in _csv_rows(split))
     for split, sentence in report.warnings:
         lines.writerow((split, "warning", "", "", sentence))
     for leak in report.leaks:
@@ -58,23 +58,9 @@ def csv_text(report: DataReport) -> str:
     return file.getvalue()
 
 
-def _csv_rows(split: SplitReport, temporal_context: int) -> Iterator[tuple]:
-    for item, value in _counts(split).items():
-        yield "count", item.replace(" ", "_"), value, ""
-    for size, frames in split.sizes.items():
-        yield "size", size_text(size), frames, ""
-    for count, clips in split.partners(temporal_context).items():
-        yield "partners", count, clips, ""
-    offsets = split.offsets(temporal_context)
-    for n in range(-temporal_context, temporal_context + 1):
-        yield "offset", n, offsets[n], ""
-    if split.clips:
-        shares, frames = _class_figures(split)
-        for name, share, count in zip(split.split.classes.names, shares, frames, strict=False):
-            yield "class_share", name, f"{share:.6f}", ""
-            yield "class_frames", name, count, ""
-        yield "void_share", "", f"{shares[-1]:.6f}", ""
-        yield "void_frames", "", frames[-1], ""
+def _csv_rows(split: SplitReport) -> Iterator[tuple]:
+    for kind, item, value in split.figures:
+        yield kind, item, f"{value:.6f}" if kind.endswith("_share") else value, ""
     for error in split.bad:
         yield "bad_file", error.file, "", error.reason
     for frame in split.blank:
@@ -86,32 +72,14 @@ def _csv_rows(split: SplitReport, temporal_context: int) -> Iterator[tuple]:
 # --- Figures of splits side by side ---
 
 
-def _counts(split: SplitReport) -> dict[str, int]:
-    return {
-        "clips": len(split.clips),
-        "clips left out": split.found - len(split.clips),
-        "frames": split.frames,
-        "labelled frames": split.labelled_frames,
-        "bad files": len(split.bad),
-    }
-
-
-def _class_figures(split: SplitReport) -> tuple[np.ndarray, np.ndarray]:
-    """Share of each class among the labelled pixels, then of void among all; key frames with each."""
-    pixels = split.pixels  # (key frames, classes + 1)
-    sums = pixels.sum(axis=0)
-    shares = sums / np.append(np.full(len(sums) - 1, sums[:-1].sum()), sums.sum())
-    return shares, (pixels > 0).sum(axis=0)
-
-
 def _overview(report: DataReport) -> list[str]:
-    splits = report.splits
-    rows = [["", *(split.name for split in splits)]]
-    counts = [_counts(split) for split in splits]
-    rows += [[name, *(f"{count[name]:,}" for count in counts)] for name in counts[0]]
-    for size in dict.fromkeys(size for split in splits for size in split.sizes):
-        rows.append([f"frames of {size_text(size)} px", *(f"{s.sizes[size]:,}" for s in splits)])
-    return _aligned(rows)
+    rows = [["", *(split.name for split in report.splits)]]
+    for kind, name in (("count", "{}"), ("size", "frames of {} px")):
+        found = [split.values(kind) for split in report.splits]
+        for item in dict.fromkeys(item for values in found for item in values):
+            counts = (f"{values.get(item, 0):,}" for values in found)
+            rows.append([name.format(item.replace("_", " ")), *counts])
+    return aligned(rows)
 
 
 def _partners(report: DataReport) -> list[str]:
@@ -119,17 +87,17 @@ def _partners(report: DataReport) -> list[str]:
     context = report.data.temporal_context
     if not context:
         return []
-    found = [split.partners(context) for split in report.splits]
+    found = [split.values("partners") for split in report.splits]
     rows = [[f"clips by partners within ±{context} frames", *(split.name for split in report.splits)]]
     most = 2 * context
     ends = sorted({0, most - 1, most} | {2**k for k in range(most.bit_length()) if 2**k < most})
     for before, last in pairwise([-1, *ends]):
         numbers = range(before + 1, last + 1)
-        clips = [sum(partners[n] for n in numbers) for partners in found]
+        clips = [sum(partners.get(n, 0) for n in numbers) for partners in found]
         if any(clips):
             name = f"{numbers[0]}–{last}" if len(numbers) > 1 else f"{last}"
             rows.append([f"  {name}", *(f"{count:,}" for count in clips)])
-    return _aligned(rows) if len(rows) > 1 else []
+    return aligned(rows) if len(rows) > 1 else []
 
 
 def _offsets(report: DataReport) -> list[str]:
@@ -143,10 +111,10 @@ def _offsets(report: DataReport) -> list[str]:
     lines = [f"share of clips that have a frame at offset n = −{context} … +{context}{note}"]
     for split in report.splits:
         if split.clips:
-            clips = split.offsets(context)
+            clips = split.values("offset")
             counts = {sign: [clips[sign * n] for n in range(1, context + 1)] for sign in (-1, 1)}
             before, after = (_bars(counts[sign], step, len(split.clips)) for sign in (-1, 1))
-            there = [count for n, count in clips.items() if n]
+            there = [count for n, count in clips.items() if n and count]
             least, most = min(there, default=0), max(there, default=0)
             span = f"in {least:,} clips each" if least == most else f"in {least:,}–{most:,} clips each"
             lines.append(f"  {split.name:<{width}}  {before[::-1]}│{after}  {span}")
@@ -162,22 +130,15 @@ def _classes(report: DataReport) -> list[str]:
     splits = [split for split in report.splits if split.clips]
     if not splits:
         return []
-    figures = [_class_figures(split) for split in splits]
-    header = [f"{split.name} {column}" for split in splits for column in ("pixels", "frames")]
-    rows = [["class", *header]]
-    for i, name in enumerate([*splits[0].split.classes.names, "void, of all"]):
-        cells = [(f"{shares[i]:.2%}" if frames[i] else "–", f"{frames[i]:,}") for shares, frames in figures]
-        rows.append([name, *(cell for pair in cells for cell in pair)])
-    return _aligned(rows)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width: the first begins at the left, the others end at the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    rows = [["class", *(f"{split.name} {column}" for split in splits for column in ("pixels", "frames"))]]
+    places = [("class", name, name) for name in splits[0].split.classes.names]
+    for kind, item, name in [*places, ("void", "", "void, of all")]:
+        row = [name]
+        for split in splits:
+            share, frames = (split.values(f"{kind}_{what}")[item] for what in ("share", "frames"))
+            row += [f"{share:.2%}" if frames else "–", f"{frames:,}"]
+        rows.append(row)
+    return aligned(rows)
 
 
 # --- What is wrong ---
@@ -199,7 +160,7 @@ def _leakage(report: DataReport) -> list[str]:
     keys = {split.name: len(split.clips) for split in report.splits}
     meaning = {
         KEY: "are key frames in {} as well",
-        PARTNER: "may be drawn as partners in {}",
+        PARTNER: "may be sampled as partners in {}",
         NEAR: f"lie within ±{report.data.temporal_context} frames of a key frame in {{}}",
     }
     groups: dict[tuple[str, str, str], list[Leak]] = {}

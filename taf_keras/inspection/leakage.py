@@ -6,6 +6,7 @@ import os
 from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import attrgetter
 
 from taf_keras.clips.clip import Clip, FilePart, Frame, Source, Split
 from taf_keras.inspection.look import Looks
@@ -21,8 +22,8 @@ class Leak:
     """A key frame of `of` that is seen in another split, `into`.
 
     Attributes:
-        how: KEY, the same frame is a key frame there; PARTNER, it may be drawn there as a partner; NEAR, it
-            lies within the temporal context of a key frame there, so that its neighbours may be drawn.
+        how: KEY, the same frame is a key frame there; PARTNER, it may be sampled there as a partner; NEAR, it
+            lies within the temporal context of a key frame there, so that its neighbours may be sampled.
         key, clip: name of the clip around the key frame, and of the one in the other split.
         offset: frames from that clip's key frame to this frame, or to its copy.
         evidence: by what the frames were recognised.
@@ -57,34 +58,34 @@ def find_leaks(
     Args:
         seen, measured: usable clips.
         seen_looks, measured_looks: what was found of their files, with digests.
-        partners_within: n_h where partners are drawn from `seen`, else 0, frames.
+        partners_within: n_h where partners are sampled from `seen`, else 0, frames.
         near_within: key frames of a video that are so near to each other are NEAR, frames.
     """
     pairs = [(clip, frame) for clip in seen.clips for frame in clip.window(partners_within)]
     pairs.sort(key=_distance)  # of several pairs with the same frame, the worst comes first
     by_digest: dict[bytes, _Pair] = {}
     by_number: dict[tuple[str, int], _Pair] = {}
-    keys: dict[str, list[tuple[int, Clip]]] = defaultdict(list)
     for clip, frame in pairs:
         by_digest.setdefault(seen_looks.image(frame).digest, (clip, frame))
-        by_number.setdefault((_video(clip), frame.number), (clip, frame))
-        if frame.number == clip.key_number:
-            keys[_video(clip)].append((frame.number, clip))
-    for found in keys.values():
-        found.sort(key=lambda pair: pair[0])
+        by_number.setdefault((clip.source_video, frame.number), (clip, frame))
+    near: dict[str, list[Clip]] = defaultdict(list)
+    for clip in sorted(seen.clips, key=attrgetter("key_number")):
+        near[clip.source_video].append(clip)
 
     leaks = []
     for clip in measured.clips:
-        key = clip.key_frame
+        key, video = clip.key_frame, clip.source_video
         copy = by_digest.get(measured_looks.image(key).digest)
-        same = by_number.get((_video(clip), key.number))
+        same = by_number.get((video, key.number))
         if copy or same:
             other, frame = min(filter(None, (copy, same)), key=_distance)
             offset = frame.number - other.key_number
             how = PARTNER if offset else KEY
             evidence = _evidence(key.image, frame.image, copied=(other, frame) == copy)
         else:
-            other = _nearest(keys[_video(clip)], key.number)
+            place = bisect_left(near[video], key.number, key=attrgetter("key_number"))
+            around = near[video][max(0, place - 1) : place + 1]
+            other = min(around, key=lambda clip: abs(clip.key_number - key.number), default=None)
             if other is None or abs(key.number - other.key_number) > near_within:
                 continue
             how, offset, evidence = NEAR, key.number - other.key_number, "the same video"
@@ -92,19 +93,9 @@ def find_leaks(
     return leaks
 
 
-def _video(clip: Clip) -> str:
-    return clip.video or clip.name
-
-
 def _distance(pair: _Pair) -> int:
     clip, frame = pair
     return abs(frame.number - clip.key_number)
-
-
-def _nearest(keys: list[tuple[int, Clip]], number: int) -> Clip | None:
-    place = bisect_left(keys, number, key=lambda pair: pair[0])
-    around = keys[max(0, place - 1) : place + 1]
-    return min(around, key=lambda pair: abs(pair[0] - number))[1] if around else None
 
 
 def _evidence(source: Source, other: Source, copied: bool) -> str:

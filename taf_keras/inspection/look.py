@@ -18,8 +18,8 @@ from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.clips.image_files import HEAD_BYTES, inspect_image, read_bytes
 from taf_keras.errors import BadFileError
+from taf_keras.sizes import Size
 
-Size = tuple[int, int]  # (height, width), px
 _ONE_COLOUR = 2  # levels by which compression may change a single colour
 _AT_ONCE = 64  # files between two looks at what libjpeg has said
 _DAMAGED_JPEG = re.compile("^(Corrupt JPEG data|Premature end of JPEG file).*", re.MULTILINE)
@@ -71,7 +71,7 @@ def look_at(
     thorough: bool = False,
     digests: bool = False,
     threads: int = 2,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Looks:
     """Looks at the frames within `partners_within` frames of a key frame, and at the key frames' label maps.
 
@@ -97,7 +97,8 @@ def look_at(
             if _DAMAGED_JPEG.search(written()):  # it does not say which: once more, one by one
                 looks = [_error_or_complaint(task) for task in some]
             found += looks
-            on_progress(len(found), len(tasks))
+            if on_progress:
+                on_progress(len(found), len(tasks))
     return Looks(
         dict(zip(images, found[: len(images)], strict=True)),
         dict(zip(labels, found[len(images) :], strict=True)),
@@ -165,11 +166,11 @@ def _held_back_stderr() -> Iterator[Callable[[], str]]:
     with tempfile.TemporaryFile() as file:
         stderr = os.dup(2)
         os.dup2(file.fileno(), 2)
-        texts = []
+        text = ""
         try:
-            yield lambda: "".join(texts)
+            yield lambda: text
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
             file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
+            text = file.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Whether the temporal context reaches any partner at all: a question of the setting, not of single files."""
+"""Partners that a method needs, and whether the temporal context reaches any: a question of the settings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from taf_keras.errors import UserError
 _FARTHEST = 1_000_000  # frames, nine hours of video
 
 
-def partners_out_of_reach(split: Split, data: DataConfig, partners_within: int) -> str | None:
+def partners_within(data: DataConfig, method: str, split: str) -> int:
+    """n_h where `method` takes partners from `split`, frames; else 0, which needs none."""
+    return data.temporal_context if split == "train" and method != "baseline" else 0
+
+
+def partners_out_of_reach(split: Split, data: DataConfig, within: int) -> str | None:
     """A sentence on the setting where no key frame has another frame in reach; None where one has.
 
     Args:
         data: what `split` was loaded from.
-        partners_within: n_h where the method uses partners, else 0, which needs none.
+        within: as `partners_within` gives it.
     """
-    if not partners_within or not split.clips:
-        return None
-    if any(clip.offsets(partners_within) != (0,) for clip in split.clips):
+    if not within or not split.clips or any(clip.offsets(within) != (0,) for clip in split.clips):
         return None
     found, remedy = "", "a larger --temporal_context"
-    if distances := _nearest(data, split.name, partners_within):
+    if distances := _nearest(data, split.name, within):
         least, most = min(distances), max(distances)
         found = f", the nearest is {least if least == most else f'{least} to {most}'} frames away"
         remedy = f"--temporal_context={most}"
     return (
-        f"--temporal_context={partners_within}: no key frame of split {split.name} has another frame of its "
-        f"video within ±{partners_within} frames{found}: give {remedy}, more frames, or --method=baseline"
+        f"--temporal_context={within}: no key frame of split {split.name} has another frame of its "
+        f"video within ±{within} frames{found}: give {remedy}, more frames, or --method=baseline"
     )
 
 

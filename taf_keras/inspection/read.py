@@ -5,6 +5,7 @@ from __future__ import annotations
 from taf_keras.clips.clip import Split
 from taf_keras.config import DataConfig
 from taf_keras.inspection.check import load_checked
+from taf_keras.inspection.partner_reach import partners_within
 
 
 def read_manifest(
@@ -42,4 +43,4 @@ def read_manifest(
         image_size=image_size,
         allow_outside_files=allow_outside_files,
     )
-    return load_checked(data, split, temporal_context if split == "train" else 0)
+    return load_checked(data, split, partners_within(data, "taf", split))

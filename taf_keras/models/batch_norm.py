@@ -25,31 +25,31 @@ def statistics_of_first(share: int):
         _statistics_share.reset(token)
 
 
-def normalise_by_first(layer: layers.BatchNormalization, inputs):
+def normalise_by_first(layer: layers.BatchNormalization, inputs, normalise=None):
     """A training step's output of Keras' batch norm, with the statistics that `statistics_of_first` says.
 
     The layer's moving statistics take them over as in Keras.
 
     Args:
         inputs: float (batch, …), the channels in `layer.axis`.
+        normalise: (layer, x, gamma, beta, share) -> output, mean, variance; None is the definition.
     Returns: the same shape, in the layer's compute dtype.
     """
     x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-    gamma = ops.cast(layer.gamma, x.dtype) if layer.scale else None
-    beta = ops.cast(layer.beta, x.dtype) if layer.center else None
-    channels = layer.axis % len(x.shape)
-    axes = [axis for axis in range(len(x.shape)) if axis != channels]
-    first = x[: ops.shape(x)[0] // _statistics_share.get()]
-    mean, variance = ops.moments(first, axes, synchronized=layer.synchronized)
-    keep_statistics(layer, mean, variance)
-    y = ops.batch_normalization(x, mean, variance, channels, beta, gamma, layer.epsilon)
+    gamma = ops.cast(layer.gamma if layer.scale else ops.ones_like(layer.moving_mean), x.dtype)
+    beta = ops.cast(layer.beta if layer.center else ops.zeros_like(layer.moving_mean), x.dtype)
+    y, *statistics = (normalise or _normalise)(layer, x, gamma, beta, _statistics_share.get())
+    for moving, value in zip((layer.moving_mean, layer.moving_variance), statistics, strict=True):
+        moving.assign(moving * layer.momentum + ops.cast(value, moving.dtype) * (1 - layer.momentum))
     return ops.cast(y, layer.compute_dtype)
 
 
-def keep_statistics(layer: layers.BatchNormalization, mean, variance) -> None:
-    """Moves the layer's moving statistics towards those of a batch."""
-    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving * layer.momentum + ops.cast(value, moving.dtype) * (1 - layer.momentum))
+def _normalise(layer, x, gamma, beta, share: int):
+    channels = layer.axis % len(x.shape)
+    axes = [axis for axis in range(len(x.shape)) if axis != channels]
+    mean, variance = ops.moments(x[: ops.shape(x)[0] // share], axes, synchronized=layer.synchronized)
+    y = ops.batch_normalization(x, mean, variance, channels, beta, gamma, layer.epsilon)
+    return y, mean, variance
 
 
 @keras.saving.register_keras_serializable("taf_keras")
@@ -70,15 +70,9 @@ class BatchNormalization(layers.BatchNormalization):
             return super().call(inputs, training=False)
         if keras.backend.backend() != "tensorflow":
             return normalise_by_first(self, inputs)
-        from taf_keras.models.tensorflow_batch_norm import fast_normalise
+        from taf_keras.models import tensorflow_batch_norm
 
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        gamma = ops.cast(self.gamma if self.scale else ops.ones_like(self.moving_mean), x.dtype)
-        beta = ops.cast(self.beta if self.center else ops.zeros_like(self.moving_mean), x.dtype)
-        centre = ops.cast(self.moving_mean, x.dtype) if self.synchronized else None
-        y, mean, variance = fast_normalise(x, gamma, beta, self.epsilon, _statistics_share.get(), centre)
-        keep_statistics(self, mean, variance)
-        return ops.cast(y, self.compute_dtype)
+        return normalise_by_first(self, inputs, tensorflow_batch_norm.fast_normalise)
 
 
 def batch_norm(momentum: float, name: str):

@@ -16,7 +16,7 @@ def logits(levels: dict, num_classes: int, config: ModelConfig):
     """ASPP and decoder: {"P2": …, "P5": …} -> logits at stride 4.
 
     The branches are swapped where Ω has mapped each of them by its 1×1 projection (`config.BRANCHES`): an
-    affine map commutes with the swap, and there are fewer channels behind it. There is no dropout here: the
+    affine map commutes with the swap, and there are fewer channels after it. There is no dropout here: the
     two passes of Eq. 6 must differ by the swap alone.
     """
     block, channels = ConvBlocks(config.batch_norm_momentum), config.head_channels

@@ -6,16 +6,14 @@ tests compare their parameter counts with those that keras_cv publishes.
 
 from __future__ import annotations
 
-import warnings
-
 import keras
 from keras import layers
 
-from taf_keras.config import KERAS_CV_PREFIX, ModelConfig, check_weights_file
-from taf_keras.errors import UserError, first_line
+from taf_keras.config import KERAS_CV_PREFIX, ModelConfig
+from taf_keras.errors import UserError
 from taf_keras.models.batch_norm import BatchNormalization
+from taf_keras.models.pyramid import LEVELS, download, load_file, pyramid
 
-LEVELS = ("P2", "P3", "P4", "P5")
 _BLOCKS = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
 _REPEATS = {121: [6, 12, 24, 16], 169: [6, 12, 32, 32], 201: [6, 12, 48, 32]}
 
@@ -46,37 +44,26 @@ def _efficientnet_v2(repeats, filters, width: float = 1.0, depth: float = 1.0) -
     }
 
 
-def _mobilenet_v3(stacks) -> dict:
-    """Howard et al. 2019, Tables 1 and 2: (expansion, filters, kernel, stride, squeeze, activation)."""
-    names = ("expansion", "filters", "kernel_size", "stride", "se_ratio", "activation")
-    columns = [list(column) for column in zip(*stacks, strict=True)]
-    return {f"stackwise_{name}": column for name, column in zip(names, columns, strict=True)}
-
-
-_B_REPEATS, _B_FILTERS = [1, 2, 2, 3, 5, 8], [32, 16, 32, 48, 96, 112, 192]
-_SMALL = [
-    (1, 16, 3, 2, 0.25, "relu"),
-    (72 / 16, 24, 3, 2, None, "relu"),
-    (88 / 24, 24, 3, 1, None, "relu"),
-    (4, 40, 5, 2, 0.25, "hard_swish"),
-    *[(6, 40, 5, 1, 0.25, "hard_swish")] * 2,
-    *[(3, 48, 5, 1, 0.25, "hard_swish")] * 2,
-    (6, 96, 5, 2, 0.25, "hard_swish"),
-    *[(6, 96, 5, 1, 0.25, "hard_swish")] * 2,
-]
-_LARGE = [
-    (1, 16, 3, 1, None, "relu"),
-    (4, 24, 3, 2, None, "relu"),
-    (3, 24, 3, 1, None, "relu"),
-    (3, 40, 5, 2, 0.25, "relu"),
-    *[(3, 40, 5, 1, 0.25, "relu")] * 2,
-    (6, 80, 3, 2, None, "hard_swish"),
-    (2.5, 80, 3, 1, None, "hard_swish"),
-    *[(2.3, 80, 3, 1, None, "hard_swish")] * 2,
-    *[(6, 112, 3, 1, 0.25, "hard_swish")] * 2,
-    (6, 160, 5, 2, 0.25, "hard_swish"),
-    *[(6, 160, 5, 1, 0.25, "hard_swish")] * 2,
-]
+# Width and depth of the EfficientNetV2 B0, B1, …
+_B_SCALES = [(1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4)]
+_B_STAGES = [1, 2, 2, 3, 5, 8], [32, 16, 32, 48, 96, 112, 192]
+# Howard et al. 2019, Tables 1 and 2: a column of each.
+_MOBILENET_V3_SMALL = {
+    "stackwise_expansion": [1, 72 / 16, 88 / 24, 4, 6, 6, 3, 3, 6, 6, 6],
+    "stackwise_filters": [16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96],
+    "stackwise_kernel_size": [3] * 3 + [5] * 8,
+    "stackwise_stride": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1, 1],
+    "stackwise_se_ratio": [0.25, None, None] + [0.25] * 8,
+    "stackwise_activation": ["relu"] * 3 + ["hard_swish"] * 8,
+}
+_MOBILENET_V3_LARGE = {
+    "stackwise_expansion": [1, 4, 3, 3, 3, 3, 6, 2.5, 2.3, 2.3, 6, 6, 6, 6, 6],
+    "stackwise_filters": [16, 24, 24, 40, 40, 40, 80, 80, 80, 80, 112, 112, 160, 160, 160],
+    "stackwise_kernel_size": [3] * 3 + [5] * 3 + [3] * 6 + [5] * 3,
+    "stackwise_stride": [1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1],
+    "stackwise_se_ratio": [None] * 3 + [0.25] * 3 + [None] * 4 + [0.25] * 5,
+    "stackwise_activation": ["relu"] * 6 + ["hard_swish"] * 9,
+}
 
 # Name of the preset without weights -> (class in keras_cv.models, its arguments). CSPDarkNet is left
 # out: its first layer needs even sizes. Transformers have no stride-4 level of convolutions to tap.
@@ -84,12 +71,12 @@ ARCHITECTURES = {
     **{f"resnet{depth}": ("ResNetBackbone", _resnet(depth)) for depth in _BLOCKS},
     **{f"resnet{depth}_v2": ("ResNetV2Backbone", _resnet(depth)) for depth in _BLOCKS},
     **{f"densenet{n}": ("DenseNetBackbone", {"stackwise_num_repeats": r}) for n, r in _REPEATS.items()},
-    "mobilenet_v3_small": ("MobileNetV3Backbone", _mobilenet_v3(_SMALL)),
-    "mobilenet_v3_large": ("MobileNetV3Backbone", _mobilenet_v3(_LARGE)),
-    "efficientnetv2_b0": ("EfficientNetV2Backbone", _efficientnet_v2(_B_REPEATS, _B_FILTERS)),
-    "efficientnetv2_b1": ("EfficientNetV2Backbone", _efficientnet_v2(_B_REPEATS, _B_FILTERS, 1.0, 1.1)),
-    "efficientnetv2_b2": ("EfficientNetV2Backbone", _efficientnet_v2(_B_REPEATS, _B_FILTERS, 1.1, 1.2)),
-    "efficientnetv2_b3": ("EfficientNetV2Backbone", _efficientnet_v2(_B_REPEATS, _B_FILTERS, 1.2, 1.4)),
+    "mobilenet_v3_small": ("MobileNetV3Backbone", _MOBILENET_V3_SMALL),
+    "mobilenet_v3_large": ("MobileNetV3Backbone", _MOBILENET_V3_LARGE),
+    **{
+        f"efficientnetv2_b{i}": ("EfficientNetV2Backbone", _efficientnet_v2(*_B_STAGES, *scales))
+        for i, scales in enumerate(_B_SCALES)
+    },
     "efficientnetv2_s": (
         "EfficientNetV2Backbone",
         _efficientnet_v2([2, 4, 4, 6, 9, 15], [24, 24, 48, 64, 128, 160, 256]),
@@ -120,20 +107,28 @@ def build_keras_cv_backbone(config: ModelConfig) -> keras.Model:
         # Dropped blocks would make two passes over one frame differ.
         options["skip_connection_dropout"] = 0.0
     if config.backbone_weights == "imagenet":
-        backbone = _imagenet(backbone_class, name, options)
+        preset = f"{name}_imagenet"
+        if preset not in backbone_class.presets_with_weights:
+            presets = {
+                n: f"{n}_imagenet" in getattr(models, c).presets_with_weights
+                for n, (c, _) in ARCHITECTURES.items()
+            }
+            raise UserError(
+                f"--backbone_weights=imagenet: keras_cv has none for {name}; it has them for "
+                f"{', '.join(n for n, has in presets.items() if has)}"
+            )
+        backbone = download(lambda: backbone_class.from_preset(preset, **options), config.backbone)
     else:
         backbone = backbone_class(**arguments, **options)
         if config.backbone_weights != "random":
-            _load(backbone, config)
+            load_file(backbone, config.backbone_weights, config.backbone)
 
     _edit(backbone, config.batch_norm_momentum)
     taps = backbone.pyramid_level_inputs
     missing = [level for level in LEVELS if level not in taps]
     if missing:
         raise UserError(f"--backbone={config.backbone}: it has no pyramid level {', '.join(missing)}")
-    levels = keras.Model(backbone.input, {level: backbone.get_layer(taps[level]).output for level in LEVELS})
-    image = keras.Input((None, None, 3), name="image")
-    return keras.Model(image, levels(image), name="backbone")
+    return pyramid(backbone, taps)
 
 
 def _edit(backbone: keras.Model, momentum: float) -> None:
@@ -152,38 +147,3 @@ def _edit(backbone: keras.Model, momentum: float) -> None:
             layer.padding = ((0, 0), (0, 0))
         elif isinstance(layer, layers.DepthwiseConv2D | layers.AveragePooling2D):
             layer.padding = "same"
-
-
-def _imagenet(backbone_class, name: str, options: dict) -> keras.Model:
-    preset = f"{name}_imagenet"
-    if preset not in backbone_class.presets_with_weights:
-        have = [n for n, (c, _) in ARCHITECTURES.items() if f"{n}_imagenet" in _with_weights(c)]
-        raise UserError(
-            f"--backbone_weights=imagenet: keras_cv has none for {name}; it has them for {', '.join(have)}"
-        )
-    try:
-        return backbone_class.from_preset(preset, **options)
-    except Exception as error:  # download errors of many types
-        raise UserError(
-            f"--backbone_weights=imagenet: the weights of {KERAS_CV_PREFIX}{name} cannot be downloaded: "
-            f"{first_line(error)}. Allowed without a network are random and the path of a weights file"
-        ) from None
-
-
-def _with_weights(class_name: str) -> dict:
-    from keras_cv import models
-
-    return getattr(models, class_name).presets_with_weights
-
-
-def _load(backbone: keras.Model, config: ModelConfig) -> None:
-    path = config.backbone_weights
-    check_weights_file(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one line per layer that differs; the error says enough
-            backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(
-            f"--backbone_weights={path}: not the weights of {config.backbone}: {first_line(error)}"
-        ) from None

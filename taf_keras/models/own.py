@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 
@@ -10,6 +9,7 @@ import keras
 
 from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
+from taf_keras.files import sha256
 from taf_keras.models.layers import ResizeLike
 
 
@@ -23,10 +23,11 @@ def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
     flag, path = f"--model={config.model}", config.file
     if not path.is_file():
         raise UserError(f"{flag}: {path}: no such file")
-    if config.model_sha256 not in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+    if config.model_sha256 not in (None, sha256(path)):
         raise UserError(f"{flag}: {path} has changed since the run began; bring back the file that it had")
     network = _from_function(config, num_classes) if config.function else _from_keras(config)
-    _check(network, num_classes, flag)
+    if fault := _fault(network, num_classes):
+        raise UserError(f"{flag}: {fault}")
     (image,) = network.inputs
     logits = network.outputs[0]
     if image.shape[1:3] == logits.shape[1:3] != (None, None):
@@ -64,16 +65,15 @@ def _from_keras(config: ModelConfig):
         ) from None
 
 
-def _check(network, num_classes: int, flag: str) -> None:
+def _fault(network, num_classes: int) -> str | None:
     if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
-        raise UserError(f"{flag}: made a {type(network).__name__}, must be a functional keras.Model")
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise UserError(
-            f"{flag}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, must have one "
-            "of each"
-        )
-    image, logits = network.inputs[0].shape, network.outputs[0].shape
+        return f"made a {type(network).__name__}, must be a functional keras.Model"
+    inputs, outputs = network.inputs, network.outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        return f"has {len(inputs)} inputs and {len(outputs)} outputs, must have one of each"
+    image, logits = inputs[0].shape, outputs[0].shape
     if len(image) != 4 or image[3] != 3:
-        raise UserError(f"{flag}: takes {image}, must take RGB (batch, height, width, 3)")
+        return f"takes {image}, must take RGB (batch, height, width, 3)"
     if len(logits) != 4 or logits[3] != num_classes:
-        raise UserError(f"{flag}: returns {logits}, must return logits (batch, height, width, {num_classes})")
+        return f"returns {logits}, must return logits (batch, height, width, {num_classes})"
+    return None

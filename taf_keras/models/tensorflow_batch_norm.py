@@ -7,17 +7,17 @@ import tensorflow as tf
 from taf_keras.models.replicas import over_replicas
 
 
-def fast_normalise(x, gamma, beta, epsilon: float, share: int, centre):
+def fast_normalise(layer, x, gamma, beta, share: int):
     """y = γ·(x − μ)/√(σ² + ε) + β with μ and σ² of the first 1/`share` of x. Returns y, μ, σ².
 
-    The statistics are those of all replicas, unless `centre`, near to μ and the same on all, is None.
+    The statistics are those of all replicas where the layer is synchronised.
     The gradient is written out because automatic differentiation makes many more passes over the
     features: through the squares, the means, and a slice of the batch whose gradient is padded with zeros.
     No gradient flows through the returned μ and σ².
     """
     axes = list(range(len(x.shape) - 1))
-
-    total = None if centre is None else over_replicas()
+    total = over_replicas() if layer.synchronized else None
+    centre = tf.cast(layer.moving_mean, x.dtype)  # near to μ, and the same on all replicas
 
     def sum_over_replicas(*values):  # in one message
         return tf.unstack(total(tf.stack(values)))
@@ -37,7 +37,7 @@ def fast_normalise(x, gamma, beta, epsilon: float, share: int, centre):
             offset = sums / count
             mean = centre + offset
             variance = tf.maximum(squares / count - tf.square(offset), 0)
-        inverse = tf.math.rsqrt(variance + epsilon)
+        inverse = tf.math.rsqrt(variance + layer.epsilon)
         scale = gamma * inverse
 
         def gradient(dy, *_):

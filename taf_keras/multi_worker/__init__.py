@@ -1,0 +1,1 @@
+"""Several machines or replicas: who they are, how they meet, what they share."""

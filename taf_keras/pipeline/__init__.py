@@ -1,0 +1,1 @@
+"""Clips to batches: pairing, augmentation, reading in order."""

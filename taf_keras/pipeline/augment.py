@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from taf_keras.clips.clip import VOID
-from taf_keras.pipeline.pairing import Draw
+from taf_keras.pipeline.pairing import Sample
+from taf_keras.sizes import Size
 
 PADDING_RGB = (124, 116, 104)  # the ImageNet mean: close to zero after every backbone's preprocessing
 
@@ -26,24 +27,19 @@ class Geometry:
 
     source: tuple[int, int, int, int]
     target: tuple[int, int, int, int]
-    crop_size: tuple[int, int]
+    crop_size: Size
     flip: bool
 
     @classmethod
-    def of(cls, draw: Draw, image_size: tuple[int, int], crop_size: tuple[int, int]) -> Geometry:
-        """Scales the image by `draw.scale` and takes a crop at the drawn position.
+    def of(cls, sample: Sample, image_size: Size, crop_size: Size) -> Geometry:
+        """Scales the image by `sample.scale` and takes a crop at the sampled position.
 
-        Where the scaled image is smaller than the crop, it lies at the drawn position inside the crop.
+        Where the scaled image is smaller than the crop, it lies at that position inside the crop.
         """
-        rows = _axis(image_size[0], crop_size[0], draw.scale, draw.crop_y)
-        columns = _axis(image_size[1], crop_size[1], draw.scale, draw.crop_x)
-        source, target = zip(rows, columns, strict=True)
-        return cls(
-            source=(source[0][0], source[1][0], source[0][1], source[1][1]),
-            target=(target[0][0], target[1][0], target[0][1], target[1][1]),
-            crop_size=tuple(crop_size),
-            flip=draw.flip,
-        )
+        rows = _axis(image_size[0], crop_size[0], sample.scale, sample.crop_y)
+        columns = _axis(image_size[1], crop_size[1], sample.scale, sample.crop_x)
+        source, target = ((y[0], x[0], y[1], x[1]) for y, x in zip(rows, columns, strict=True))
+        return cls(source, target, tuple(crop_size), sample.flip)
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB (height, width, 3) -> crop; padding has the mean colour."""
@@ -76,7 +72,7 @@ def _axis(image: int, crop: int, scale: float, position: float) -> tuple[tuple[i
     """One axis: ((source begin, end), (target begin, end)), px.
 
     Only the part that the crop shows is resampled. Its borders are whole source pixels, so the
-    scale in force differs from the drawn one by less than one pixel over the crop.
+    scale in force differs from the sampled one by less than one pixel over the crop.
     """
     scaled = max(1, round(image * scale))
     if scaled <= crop:

@@ -6,11 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import VOID, Split
-from taf_keras.clips.decode import read_image, read_label
+from taf_keras.clips.decode import read_image
 from taf_keras.config import Config
 from taf_keras.pipeline.color_jitter import ColorJitter
-from taf_keras.pipeline.examples import TrainingExamples
+from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
 from taf_keras.pipeline.share import Share
+from taf_keras.sizes import Size
 
 # An evaluation's largest batch: what a network of the paper's size takes of it fits into 11 GB.
 _MOST_FRAMES, _MOST_PIXELS = 8, 1024 * 2048
@@ -30,23 +31,21 @@ def training_batches(
     if steps is None:
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
     positions = share.positions(first_step * batch, steps * batch, batch)
-    size = share.per_replica(batch)
-    batches = _batched(positions, examples, size, config.runtime.threads, drop_remainder=True)
-    return batches.map(_jittered(ColorJitter())) if config.data.color_jitter else batches
+    batches = _batched(positions, examples, batch // share.replicas, config.runtime.threads, True)
+    if not config.data.color_jitter:
+        return batches
+    jitter = ColorJitter()
 
-
-def _jittered(jitter: ColorJitter):
-    def change(batch):
+    def jittered(batch):
         factors = batch.pop("jitter")
-        frames = [name for name in ("image", "partner") if name in batch]
-        return batch | {name: jitter(batch[name], factors) for name in frames}
+        return batch | {name: jitter(batch[name], factors) for name in ("image", "partner") if name in batch}
 
-    return change
+    return batches.map(jittered)
 
 
 def evaluation_batches(
     split: Split,
-    image_size: tuple[int, int] | None,
+    image_size: Size | None,
     batch_size: int | None = None,
     reader_threads: int = 2,
     share: Share | None = None,
@@ -70,38 +69,28 @@ def evaluation_batches(
         padded = _round_up(frames, batch_size)
 
     def example(index: int) -> dict[str, np.ndarray]:
-        frame = split.clips[min(index, frames - 1)].key_frame
-        label = read_label(frame.label, split.classes, image_size)
-        return {
-            "image": read_image(frame.image, image_size),
-            "label": label if index < frames else np.full_like(label, VOID),
-        }
+        image, label = read_key_frame(split.clips[min(index, frames - 1)], split.classes, image_size)
+        return {"image": image, "label": label if index < frames else np.full_like(label, VOID)}
 
     positions = share.positions(0, padded, batch_size)
-    size = share.per_replica(batch_size)
-    return _batched(positions, example, size, reader_threads, drop_remainder=share.replicas > 1)
+    return _batched(positions, example, batch_size // share.replicas, reader_threads, share.replicas > 1)
 
 
 def _round_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
-def _batched(positions, example, batch_size, reader_threads, drop_remainder) -> tf.data.Dataset:
+def _batched(positions, example, batch_size: int, threads: int, drop_remainder: bool) -> tf.data.Dataset:
     first = example(int(next(iter(positions))))
     types = [tf.as_dtype(value.dtype) for value in first.values()]
 
     def load(position):
         # Not stateful, though it keeps what it has decoded: what comes out depends on the position alone.
         # A stateful function would not run in parallel where TensorFlow's operations are deterministic.
-        arrays = tf.numpy_function(
-            lambda p: list(example(int(p)).values()), [position], types, stateful=False
-        )
+        arrays = tf.numpy_function(lambda p: [*example(int(p)).values()], [position], types, stateful=False)
         for array, value in zip(arrays, first.values(), strict=True):
             array.set_shape(value.shape)
         return dict(zip(first, arrays, strict=True))
 
-    return (
-        positions.map(load, num_parallel_calls=reader_threads, deterministic=True)
-        .batch(batch_size, drop_remainder=drop_remainder)
-        .prefetch(2)
-    )
+    examples = positions.map(load, num_parallel_calls=threads, deterministic=True)
+    return examples.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)

@@ -1,4 +1,4 @@
-"""Photometric augmentation (`--color_jitter`), with Keras' layers and draws of our own."""
+"""Photometric augmentation (`--color_jitter`), with Keras' layers and random numbers of our own."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from keras import layers
 
 
 class ColorJitter:
-    """Applies drawn changes of colour to batches.
+    """Applies the changes of colour of `pairing.sample_jitter` to batches.
 
-    Keras' layers would draw from a state of their own, so that a resumed run saw other colours; they
-    are given the draws of `pairing.draw_jitter` instead.
+    Keras' layers would sample from a state of their own, so that a resumed run saw other colours.
     """
 
     def __init__(self):
-        # The factors would be the ranges of their own draws, which nobody uses; the value range is where
+        # The factors would be the ranges of their own samples, which nobody uses; the value range is where
         # they clip.
         self.brightness = layers.RandomBrightness(0.5, value_range=(0, 1))
         self.contrast = layers.RandomContrast(0.5, value_range=(0, 1))
         self.saturation = layers.RandomSaturation(0.5, value_range=(0, 1))
 
     def __call__(self, images, jitter):
-        """uint8 RGB (batch, height, width, 3), float32 (batch, 3) of `draw_jitter` -> uint8 RGB."""
+        """uint8 RGB (batch, height, width, 3), float32 (batch, 3) of `sample_jitter` -> uint8 RGB."""
         shift, contrast, saturation = tf.unstack(jitter, axis=-1)
         x = tf.cast(images, tf.float32) / 255
         each = (slice(None), None, None, None)

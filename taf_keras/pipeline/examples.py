@@ -8,16 +8,23 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from taf_keras.clips.clip import Clip, Split
+from taf_keras.clips.clip import ClassTable, Clip, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config, DataConfig, RuntimeConfig
 from taf_keras.errors import UserError
 from taf_keras.pipeline.augment import Geometry
-from taf_keras.pipeline.pairing import draw, draw_jitter, draw_stranger, locate
+from taf_keras.pipeline.pairing import locate, sample, sample_jitter, sample_stranger
 from taf_keras.pipeline.propagate import propagate_label
+from taf_keras.sizes import Size, size_text
 
 # OpenCV's own threads would fight with the readers for the cores, which run in parallel themselves.
 cv2.setNumThreads(0)
+
+
+def read_key_frame(clip: Clip, classes: ClassTable, size: Size | None) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 RGB (height, width, 3) of the clip's key frame, and its train ids, uint8 (height, width)."""
+    frame = clip.key_frame
+    return read_image(frame.image, size), read_label(frame.label, classes, size)
 
 
 class TrainingExamples:
@@ -32,14 +39,14 @@ class TrainingExamples:
         offset_frames: n, int32.
         key_branch, partner_branch: i1 and i2, int32.
         partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
-    With `color_jitter` there is also jitter, float32 (3,), of `pairing.draw_jitter`.
+    With `color_jitter` there is also jitter, float32 (3,), of `pairing.sample_jitter`.
 
     Args:
-        data: how examples are drawn.
-        seed: of every draw.
+        data: how examples are sampled.
+        seed: of all that is random.
         key_frames: of a batch: an epoch is filled up to whole ones.
         partners: whether there are partners.
-        branches: indices of the branches that may be drawn.
+        branches: indices of the branches that may be sampled.
         flow_tolerance_px: for `propagate`, see `PartnerLabelConfig`.
         kept_mb: memory for decoded key frames, MB.
     """
@@ -82,53 +89,34 @@ class TrainingExamples:
         )
 
     def __call__(self, position: int) -> dict[str, np.ndarray]:
-        data, seed = self.data, self.seed
-        epoch, example, repeat = locate(position, seed, len(self.clips), self.per_epoch)
-        clip = self.clips[example]
-        drawn = draw(
-            seed,
-            epoch,
-            example,
-            repeat,
-            clip,
-            data.temporal_context,
-            self.branches,
-            (data.min_scale, data.max_scale),
-            data.flip,
-        )
-        image, label = self._key_frame(example)
-        geometry = Geometry.of(drawn, image.shape[:2], data.crop_size or image.shape[:2])
-        arrays = {
-            "image": geometry.image(image),
-            "label": geometry.label(label),
-            "valid": geometry.valid(),
-        }
+        data, context = self.data, self.data.temporal_context
+        place = locate(position, self.seed, len(self.clips), self.per_epoch)
+        clip = self.clips[place.example]
+        sampled = sample(place, clip, context, self.branches, (data.min_scale, data.max_scale), data.flip)
+        image, label = self._key_frame(place.example)
+        geometry = Geometry.of(sampled, image.shape[:2], data.crop_size or image.shape[:2])
+        arrays = {"image": geometry.image(image), "label": geometry.label(label), "valid": geometry.valid()}
         if data.color_jitter:
-            arrays["jitter"] = draw_jitter(seed, epoch, example, repeat)
+            arrays["jitter"] = sample_jitter(place)
         if self.partners:
             partner = image
             if data.partner == "other_clip":
-                other, n = draw_stranger(seed, epoch, example, repeat, self.clips, data.temporal_context)
-                partner = self._partner(self.clips[other], n, image)
-            elif data.partner == "neighbour" and drawn.offset_frames != 0:
-                partner = self._partner(clip, drawn.offset_frames, image)
+                partner = self._partner(*sample_stranger(place, self.clips, context), image)
+            elif data.partner == "neighbour" and sampled.offset_frames != 0:
+                partner = self._partner(clip, sampled.offset_frames, image)
             if self.flow_tolerance_px is not None:
                 carried = propagate_label(image, partner, label, self.flow_tolerance_px)
                 arrays["partner_label"] = geometry.label(carried)
-            arrays |= {
-                "partner": geometry.image(partner),
-                "offset_frames": np.int32(drawn.offset_frames),
-                "key_branch": np.int32(drawn.key_branch),
-                "partner_branch": np.int32(drawn.partner_branch),
-            }
+            arrays["partner"] = geometry.image(partner)
+            for name in ("offset_frames", "key_branch", "partner_branch"):
+                arrays[name] = np.int32(getattr(sampled, name))
         return arrays
 
     def _key_frame(self, example: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and label map, decoded now or kept from an earlier epoch."""
         if example in self.kept:
             return self.kept[example]
-        frame, size = self.clips[example].key_frame, self.data.image_size
-        image, label = read_image(frame.image, size), read_label(frame.label, self.classes, size)
+        image, label = read_key_frame(self.clips[example], self.classes, self.data.image_size)
         if (len(self.kept) + 1) * (image.nbytes + label.nbytes) <= self.kept_bytes:  # all have one size
             self.kept[example] = image, label
         return image, label
@@ -140,7 +128,7 @@ class TrainingExamples:
             array = isinstance(source, np.ndarray)
             name = f"clip {clip.name}, offset {offset_frames}" if array else source
             raise UserError(
-                f"{name}: frame of {partner.shape[0]}x{partner.shape[1]} px, its key frame has "
-                f"{image.shape[0]}x{image.shape[1]} px: give --image_size"
+                f"{name}: frame of {size_text(partner.shape[:2])} px, its key frame has "
+                f"{size_text(image.shape[:2])} px: give --image_size"
             )
         return partner

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import keras
 import numpy as np
 
 from taf_keras.clips.clip import Split
-from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import DataConfig, usable_cores
 from taf_keras.errors import ArgumentError, UserError
-from taf_keras.pipeline.examples import TrainingExamples
+from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
+from taf_keras.sizes import Size
 
 _INPUTS = ("image", "partner", "offset_frames", "valid")
 
@@ -21,8 +23,8 @@ def pairs(
     split: Split,
     key_frames: int = 8,
     temporal_context: int = 15,
-    crop_size: tuple[int, int] | None = None,
-    image_size: tuple[int, int] | None = None,
+    crop_size: Size | None = None,
+    image_size: Size | None = None,
     min_scale: float = DataConfig.min_scale,
     max_scale: float = DataConfig.max_scale,
     flip: bool = True,
@@ -32,8 +34,8 @@ def pairs(
 ) -> keras.utils.PyDataset:
     """Key frames with their partners, as `TAF` is trained with them (Section 2.2).
 
-    Partners are drawn uniformly from the frames of a clip within `temporal_context`; scale, crop and flip are
-    one draw for both frames of a pair. Every draw depends on seed, epoch and example alone.
+    Partners are sampled uniformly from the frames of a clip within `temporal_context`; scale, crop and flip
+    are the same for both frames of a pair. All that is random depends on seed, epoch and example alone.
 
     Args:
         split: of `read_manifest`, or your own.
@@ -43,8 +45,8 @@ def pairs(
         image_size: (height, width) to which frames are resized first, px; None keeps the files' size.
         min_scale, max_scale: range of the random scale.
         flip: random horizontal flips.
-        seed: of every draw.
-        first_epoch: what `initial_epoch` of `fit` is, so that a resumed training goes on with the draws.
+        seed: of all that is random.
+        first_epoch: what `initial_epoch` of `fit` is, so that a resumed training goes on with its samples.
         workers: threads that read a batch; None is one for each usable core.
 
     Returns: a data set whose length is an epoch, one pass over the key frames (the last batch is filled up
@@ -74,11 +76,17 @@ def pairs(
         raise ArgumentError(str(error).replace("--", "")) from None  # no flags here
     if key_frames < 1:
         raise ArgumentError(f"key_frames={key_frames}: must be 1 or more")
-    return _Pairs(TrainingExamples(split, data, seed, key_frames), key_frames, first_epoch, workers)
+    examples = TrainingExamples(split, data, seed, key_frames)
+
+    def example(epoch: int, position: int) -> tuple:
+        arrays = examples((first_epoch + epoch) * examples.per_epoch + position)
+        return {name: arrays[name] for name in _INPUTS}, arrays["label"]
+
+    return _Batches(example, examples.per_epoch, key_frames, workers)
 
 
 def frames(
-    split: Split, batch_size: int = 8, image_size: tuple[int, int] | None = None, workers: int | None = None
+    split: Split, batch_size: int = 8, image_size: Size | None = None, workers: int | None = None
 ) -> keras.utils.PyDataset:
     """Key frames at full size without augmentation, in order: what `evaluate` and `validation_data` take.
 
@@ -99,19 +107,23 @@ def frames(
     """
     if batch_size < 1:
         raise ArgumentError(f"batch_size={batch_size}: must be 1 or more")
-    return _Frames(split, batch_size, image_size, workers)
+
+    def example(epoch: int, position: int) -> tuple:
+        return read_key_frame(split.clips[position], split.classes, image_size)
+
+    return _Batches(example, len(split.clips), batch_size, workers)
 
 
 class _Batches(keras.utils.PyDataset):
-    """Reads the examples of a batch in parallel.
+    """Reads the examples of a batch in parallel, each an (x, y) of `example(epoch, position)`.
 
     Keras' own workers would read whole batches ahead; on JAX and PyTorch, those that it reads to build a
     model come again in the first epoch.
     """
 
-    def __init__(self, examples: int, size: int, workers: int | None):
+    def __init__(self, example: Callable, examples: int, size: int, workers: int | None):
         super().__init__()
-        self.examples, self.size = examples, size
+        self.example, self.examples, self.size, self.ended = example, examples, size, 0
         self.pool = ThreadPoolExecutor(usable_cores() if workers is None else workers)
 
     def __len__(self):
@@ -119,38 +131,9 @@ class _Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         positions = range(index * self.size, min((index + 1) * self.size, self.examples))
-        return tuple(map(_stacked, zip(*self.pool.map(self.example, positions), strict=True)))
-
-    def example(self, position: int) -> tuple:
-        """(x, y) of one example."""
-        raise NotImplementedError
-
-
-class _Pairs(_Batches):
-    def __init__(self, draw: TrainingExamples, size: int, first_epoch: int, workers: int | None):
-        super().__init__(draw.per_epoch, size, workers)
-        self.draw, self.first_epoch, self.ended = draw, first_epoch, 0
-
-    def example(self, position):
         # Keras ends an epoch once before the first one, when `fit` resets its data.
-        epoch = self.first_epoch + max(0, self.ended - 1)
-        arrays = self.draw(epoch * self.examples + position)
-        return {name: arrays[name] for name in _INPUTS}, arrays["label"]
+        read = partial(self.example, max(0, self.ended - 1))
+        return keras.tree.map_structure(lambda *arrays: np.stack(arrays), *self.pool.map(read, positions))
 
     def on_epoch_end(self):
         self.ended += 1
-
-
-class _Frames(_Batches):
-    def __init__(self, split: Split, size: int, image_size: tuple[int, int] | None, workers: int | None):
-        super().__init__(len(split.clips), size, workers)
-        self.split, self.image_size = split, image_size
-
-    def example(self, position):
-        frame = self.split.clips[position].key_frame
-        label = read_label(frame.label, self.split.classes, self.image_size)
-        return read_image(frame.image, self.image_size), label
-
-
-def _stacked(values):
-    return keras.tree.map_structure(lambda *arrays: np.stack(arrays), *values)

@@ -1,4 +1,4 @@
-"""Which example a training step sees, and how it is drawn: pure functions of (seed, epoch, example).
+"""Which example a training step sees, and how it is sampled: pure functions of (seed, epoch, example).
 
 Nothing here keeps state, so the sequence is the same for any number of replicas, workers and reader
 threads, and can be taken up at any position after an interruption.
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from taf_keras.clips.clip import Clip
 
-# One stream of random numbers for each purpose, so that drawing more for one never shifts another.
+# One stream of random numbers for each purpose, so that more of one never shifts another.
 _ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER = range(5)
 
 # Largest changes of colour: of brightness as a share of the range, of contrast and saturation as factors
@@ -22,8 +23,26 @@ _ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER = range(5)
 BRIGHTNESS, CONTRAST, SATURATION = 0.25, 0.4, 0.4
 
 
+class Place(NamedTuple):
+    """An example's place in the whole training, of which all that is random about it is a function.
+
+    Attributes:
+        seed, epoch: of the training, and within it.
+        example: index of the clip.
+        repeat: more than 0 in the surplus that fills up the last batch of an epoch.
+    """
+
+    seed: int
+    epoch: int
+    example: int
+    repeat: int
+
+    def _random(self, stream: int) -> np.random.Generator:
+        return np.random.default_rng([stream, *self])
+
+
 @dataclass(frozen=True)
-class Draw:
+class Sample:
     """The random choices of one training example.
 
     Attributes:
@@ -50,41 +69,34 @@ def epoch_order(seed: int, epoch: int, examples: int) -> np.ndarray:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(examples)
 
 
-def locate(position: int, seed: int, examples: int, examples_per_epoch: int) -> tuple[int, int, int]:
-    """Place of one example in the sequence of the whole training.
+def locate(position: int, seed: int, examples: int, examples_per_epoch: int) -> Place:
+    """Place of one position in the sequence of the whole training.
 
     `examples_per_epoch` is `examples` rounded up to whole batches; the surplus repeats the beginning
-    of the epoch's order with draws of its own.
-
-    Returns: (epoch, example, repeat), repeat > 0 in the surplus.
+    of the epoch's order with samples of its own.
     """
     epoch, index = divmod(position, examples_per_epoch)
     repeat, index = divmod(index, examples)
-    return epoch, int(epoch_order(seed, epoch, examples)[index]), repeat
+    return Place(seed, epoch, int(epoch_order(seed, epoch, examples)[index]), repeat)
 
 
-def draw(
-    seed: int,
-    epoch: int,
-    example: int,
-    repeat: int,
+def sample(
+    place: Place,
     clip: Clip,
     temporal_context: int,
     swap_branches: Sequence[int],
     scale_range: tuple[float, float],
     flip: bool,
-) -> Draw:
-    """Draws one example. n is uniform over the frames that exist in the window (Section 2.2).
+) -> Sample:
+    """Samples one example. n is uniform over the frames that exist in the window (Section 2.2).
 
     i1 and i2 are independent and uniform over `swap_branches`; 0 where that is empty, and then unused.
     The two streams do not touch: a baseline and a TAF run of one seed see the same crops.
     """
-    augment = np.random.default_rng([_AUGMENT, seed, epoch, example, repeat])
-    pair = np.random.default_rng([_PAIR, seed, epoch, example, repeat])
-    offsets = clip.offsets(temporal_context)
-    n, i1, i2 = pair.random(3)
-    branches = swap_branches or (0,)
-    return Draw(
+    augment = place._random(_AUGMENT)
+    offsets, branches = clip.offsets(temporal_context), swap_branches or (0,)
+    n, i1, i2 = place._random(_PAIR).random(3)
+    return Sample(
         offset_frames=offsets[int(n * len(offsets))],
         key_branch=branches[int(i1 * len(branches))],
         partner_branch=branches[int(i2 * len(branches))],
@@ -95,19 +107,17 @@ def draw(
     )
 
 
-def draw_jitter(seed: int, epoch: int, example: int, repeat: int) -> np.ndarray:
+def sample_jitter(place: Place) -> np.ndarray:
     """Change of colour of one example, float32 (3,): brightness shift (share of the range), and factors of
     contrast and saturation."""
-    u = np.random.default_rng([_COLOUR, seed, epoch, example, repeat]).uniform(-1, 1, 3)
+    u = place._random(_COLOUR).uniform(-1, 1, 3)
     return np.float32([BRIGHTNESS * u[0], 1 + CONTRAST * u[1], 1 + SATURATION * u[2]])
 
 
-def draw_stranger(
-    seed: int, epoch: int, example: int, repeat: int, clips: Sequence[Clip], temporal_context: int
-) -> tuple[int, int]:
-    """A frame of another clip, for `--partner=other_clip`: (index of the clip, offset to its key frame)."""
-    u = np.random.default_rng([_OTHER, seed, epoch, example, repeat]).random(2)
+def sample_stranger(place: Place, clips: Sequence[Clip], temporal_context: int) -> tuple[Clip, int]:
+    """A frame of another clip, for `--partner=other_clip`: the clip, and the offset to its key frame."""
+    u = place._random(_OTHER).random(2)
     other = int(u[0] * (len(clips) - 1))
-    other += other >= example
+    other += other >= place.example
     offsets = clips[other].offsets(temporal_context)
-    return other, offsets[int(u[1] * len(offsets))]
+    return clips[other], offsets[int(u[1] * len(offsets))]

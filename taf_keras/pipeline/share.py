@@ -29,7 +29,3 @@ class Share:
         own = batch_size // self.workers
         counted = tf.data.Dataset.range(first // self.workers, last // self.workers)
         return counted.map(lambda i: i // own * batch_size + self.worker * own + i % own)
-
-    def per_replica(self, batch_size: int) -> int:
-        """Examples of a global batch that one replica sees."""
-        return batch_size // self.replicas

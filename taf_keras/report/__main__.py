@@ -8,29 +8,24 @@ alone are one arm; arms that were evaluated on the same frames are compared with
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-from taf_keras.errors import UserError
+from taf_keras import command
 from taf_keras.report.gather import gather, group
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m taf_keras.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command.run(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> None:
+    parser = command.Options("taf_keras.report", __doc__)
     parser.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="a run's folder, or one of runs")
     parser.add_argument("--output", default="report.html", type=Path, help="the page (%(default)s)")
     parser.add_argument("--reference", help="arm to compare with (the first with --method=baseline)")
     options = parser.parse_args(arguments)
-    try:
-        runs, left_out = gather(options.folders)
-        experiments, twins = group(runs, options.reference)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    runs, left_out = gather(options.folders)
+    experiments, twins = group(runs, options.reference)
 
     from taf_keras.report.page import write_page  # matplotlib takes a second to import
 

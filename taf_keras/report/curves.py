@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,34 +12,30 @@ from taf_keras.evaluation.charts import COLOURS, new_chart
 from taf_keras.storage.run import Run
 
 # Grey, and colours without black, are read on a light page and on a dark one.
-_INK = "#707b87"
 _COLOURS = tuple(colour for colour in COLOURS if colour != "#000000")
-_STYLE = {"svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 10}
-_STYLE |= dict.fromkeys(
-    ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], _INK
-)
+_GREY = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_STYLE = {"svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 10} | dict.fromkeys(_GREY, "#707b87")
 
-# Column of history.csv: (title, unit on the axis, factor, logarithmic). Losses fall by orders of magnitude.
-CURVES = {
+# Column of history.csv, or what it begins with: (title, unit on the axis, factor, logarithmic). Losses fall
+# by orders of magnitude.
+_CURVES = {
     "loss": ("Training loss", "Eq. 6", 1, True),
     "cross_entropy": ("Cross entropy of key frames", "nats per pixel", 1, True),
     "taf": ("TAF term, before λ", "R+ of both frames", 1, True),
     "partner_cross_entropy": ("Cross entropy of partners", "nats per pixel", 1, True),
     "val_miou": ("mIoU on val", "%", 100, False),
     "val_pixel_accuracy": ("Pixel accuracy on val", "%", 100, False),
-}
-_BRANCH_CURVES = {
     "delta/": ("δ of {}", "mean difference of probabilities", 1, True),
     "over_slack/": ("Over the slack: {}", "% of examples", 100, False),
 }
 
 
-def read_histories(folders: Sequence[Run]) -> list[pd.DataFrame]:
+def read_histories(runs: Iterable[Run]) -> list[pd.DataFrame]:
     """history.csv of each run, indexed by epoch (from 0); nothing for a run without a sound one."""
     histories = []
-    for folder in folders:
+    for run in runs:
         try:
-            history = pd.read_csv(folder.history_file).apply(pd.to_numeric, errors="coerce")
+            history = pd.read_csv(run.history_file).apply(pd.to_numeric, errors="coerce")
             history = history.replace([np.inf, -np.inf], np.nan)
             histories.append(history.drop_duplicates("epoch").dropna(subset="epoch").set_index("epoch"))
         except (OSError, ValueError, KeyError):
@@ -47,41 +43,24 @@ def read_histories(folders: Sequence[Run]) -> list[pd.DataFrame]:
     return histories
 
 
-def mean_and_spread(histories: Sequence[pd.DataFrame], column: str) -> tuple[pd.Series, pd.Series]:
-    """The mean over runs in each epoch, and the standard deviation (0 for one run), both smoothed.
-
-    A moving mean over a fiftieth of the epochs keeps single batches from hiding the course.
-    """
-    columns = [history[column].dropna() for history in histories if column in history]
-    if not columns:
-        return pd.Series(dtype=float), pd.Series(dtype=float)
-    runs = pd.concat(columns, axis=1)
-    window = max(1, len(runs) // 50)
-    mean, spread = runs.mean(axis=1), runs.std(axis=1, ddof=1).fillna(0)
-    return tuple(series.rolling(window, center=True, min_periods=1).mean() for series in (mean, spread))
-
-
-def draw_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, bytes]]:
+def plot_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, bytes]]:
     """One chart for each column of the histories that says something: {column: (title, SVG)}.
 
     Args:
         arms: the histories of each arm's runs; arms have the colours of `arm_colour` by their place.
     """
-    columns = dict.fromkeys(CURVES)  # these first
+    columns = dict.fromkeys(_CURVES)  # these first
     columns |= dict.fromkeys(name for histories in arms for history in histories for name in history)
-    drawn = {}
+    plotted = {}
     for column in columns:
-        if column in CURVES:
-            title, unit, factor, logarithmic = CURVES[column]
-        elif (prefix := column.split("/")[0] + "/") in _BRANCH_CURVES:
-            title, unit, factor, logarithmic = _BRANCH_CURVES[prefix]
-            title = title.format(column.removeprefix(prefix))
-        else:
-            continue
-        curves = [mean_and_spread(histories, column) for histories in arms]
-        if any(mean.abs().max() > 0 for mean, _ in curves):  # not a term that no arm has
-            drawn[column] = (title, _draw(curves, title, unit, factor, logarithmic))
-    return drawn
+        kind, slash, branch = column.partition("/")
+        if kind + slash in _CURVES:
+            title, *axis = _CURVES[kind + slash]
+            title = title.format(branch)
+            curves = [_mean_and_spread(histories, column) for histories in arms]
+            if any(mean.abs().max() > 0 for mean, _ in curves):  # not a term that no arm has
+                plotted[column] = title, _plot(curves, title, *axis)
+    return plotted
 
 
 def arm_colour(index: int) -> str:
@@ -89,7 +68,19 @@ def arm_colour(index: int) -> str:
     return _COLOURS[index % len(_COLOURS)]
 
 
-def _draw(curves, title: str, unit: str, factor: float, logarithmic: bool) -> bytes:
+def _mean_and_spread(histories: Iterable[pd.DataFrame], column: str) -> tuple[pd.Series, pd.Series]:
+    """The mean over runs in each epoch, and the standard deviation (0 for one run), both smoothed.
+
+    A moving mean over a fiftieth of the epochs keeps single batches from hiding the course.
+    """
+    columns = [history[column].dropna() for history in histories if column in history]
+    runs = pd.concat(columns, axis=1) if columns else pd.DataFrame(dtype=float)
+    window = max(1, len(runs) // 50)
+    mean, spread = runs.mean(axis=1), runs.std(axis=1, ddof=1).fillna(0)
+    return tuple(series.rolling(window, center=True, min_periods=1).mean() for series in (mean, spread))
+
+
+def _plot(curves, title: str, unit: str, factor: float, logarithmic: bool) -> bytes:
     import matplotlib
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter

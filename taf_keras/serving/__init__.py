@@ -1,0 +1,1 @@
+"""The trained network for others: exports and predictions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,24 +14,19 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.errors import UserError, first_line
-from taf_keras.files import replaced
+from taf_keras.files import replaced, unfinished, write_json
+from taf_keras.serving.prediction import CLASSES_FILE
+from taf_keras.sizes import Size, size_text
 
-CLASSES_FILE = Path("assets.extra") / "classes.json"  # TensorFlow sets this folder aside for such files
 _FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 
 
-def export_model(
-    network: keras.Model, classes: ClassTable, folder: Path, size: tuple[int, int] | None = None
-) -> None:
-    """Writes a SavedModel whose endpoint `serve` maps frames to probabilities and labels.
+def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: Size | None = None) -> None:
+    """Writes a SavedModel with the endpoint `serve` that `network_export.export` describes.
 
-    `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, of every size that the
-    network takes, and returns {"probabilities": float32 (batch, height, width, classes), "labels": int32
-    (batch, height, width)}. Preprocessing is inside. The signatures are `serving_default` (uint8) and
-    `serve_float32`, both of one input, `images`. `assets.extra/classes.json` holds the
-    class names and colours.
-
-    The folder gets its name only when the export is complete.
+    The signatures are `serving_default` (uint8) and `serve_float32`, both of one input, `images`, frames of
+    every size that the network takes. CLASSES_FILE holds the class names and colours. The folder gets its
+    name only when the export is complete.
 
     Args:
         size: (height, width) of frames, px, that are served where the network's layers need to know one, as
@@ -54,22 +48,18 @@ def export_model(
         if size is None or None not in shape[1:3]:
             raise
         frames = _traced(serve, (None, *size, 3))
-        print(
-            f"export  takes frames of {size[0]}x{size[1]} px alone: {network.name} has layers that need to "
-            "know it"
-        )
+        alone = f"takes frames of {size_text(size)} px alone"
+        print(f"export  {alone}: {network.name} has layers that need to know it")
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
     module.serve = serve
 
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = unfinished(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     signatures = {"serving_default": frames[tf.uint8], "serve_float32": frames[tf.float32]}
     tf.saved_model.save(module, str(temporary), signatures=signatures)
     (temporary / CLASSES_FILE).parent.mkdir(exist_ok=True)
-    (temporary / CLASSES_FILE).write_text(
-        json.dumps({"names": classes.names, "colours": classes.colours}, indent=2) + "\n"
-    )
+    write_json(temporary / CLASSES_FILE, {"names": classes.names, "colours": classes.colours})
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from taf_keras.errors import UserError, first_line
-from taf_keras.files import replaced
+from taf_keras.files import replaced, sha256
 
 UNFINISHED = "unfinished.weights.h5"
 _KEEP = 2
@@ -184,21 +184,10 @@ def damage(path: Path) -> str | None:
         file.seek(max(0, size - _CHECKSUM_BYTES))
         written = _CHECKSUM.fullmatch(file.read())
     if written:
-        same = _digest(path, size - _CHECKSUM_BYTES) == written[1].decode()
+        same = sha256(path, size - _CHECKSUM_BYTES) == written[1].decode()
         return None if same else "its contents differ from its checksum"
     try:
         h5py.File(path).close()
     except OSError as error:
         return first_line(error)
     return None
-
-
-def _digest(path: Path, size: int | None = None) -> str:
-    """SHA-256 of the first `size` bytes of a file; None is all of it."""
-    digest = hashlib.sha256()
-    left = path.stat().st_size if size is None else size
-    with path.open("rb") as file:
-        while left and (block := file.read(min(left, 1 << 20))):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest()

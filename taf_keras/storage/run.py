@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shutil
 import tempfile
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
-from taf_keras.config import Config
+from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError, first_line
-from taf_keras.files import unfinished, write_json
+from taf_keras.files import unfinished, write_json, writes
 from taf_keras.storage.lock import Held, hold, is_lock
 
+METRICS = ("miou", "pixel_accuracy")  # by which runs are compared, shares in [0, 1]
+PER_CLASS = ("per_class_iou", "per_class_accuracy")
+_DAMAGE = (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, UserError)
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 # Why a setting cannot change in the middle of a run, where that is not plain.
 _REASONS = {
@@ -54,7 +59,7 @@ class Run:
             raise UserError(
                 f"--model_dir={self.folder}: holds no run: {self.config_file.name} is missing"
             ) from None
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError, UserError) as error:
+        except _DAMAGE as error:
             raise UserError(f"{self.config_file}: damaged: {first_line(error)}") from None
 
     @property
@@ -65,15 +70,37 @@ class Run:
     def has_ended(self) -> bool:
         return self.metrics_file.is_file()
 
+    @cached_property
     def metrics(self) -> dict:
-        """The figures of a run that has ended. Raises: UserError where the file is damaged."""
+        """metrics.json; METRICS and PER_CLASS are floats in it, NaN for what has no value.
+
+        Raises: UserError where the run has not ended, or the file is damaged.
+        """
+        if not self.has_ended:
+            raise UserError(f"{self.folder}: has not ended")
         try:
             metrics = json.loads(self.metrics_file.read_text())
-        except (OSError, ValueError, RecursionError) as error:
+            if not isinstance(metrics, dict):
+                raise ValueError("is no JSON object")
+            metrics |= {name: _number(metrics, name) for name in METRICS}
+            for table in PER_CLASS:
+                if not isinstance(metrics.get(table), dict):
+                    raise ValueError(f"{table} is no table of numbers")
+                metrics[table] = {name: _number(metrics[table], name) for name in metrics[table]}
+            if metrics.get("split") not in SPLITS or not isinstance(metrics.get("frames"), int):
+                raise ValueError("names no split with its number of frames")
+        except _DAMAGE as error:
             raise UserError(f"{self.metrics_file}: damaged: {first_line(error)}") from None
-        if not isinstance(metrics, dict):
-            raise UserError(f"{self.metrics_file}: damaged: is no JSON object")
         return metrics
+
+    def as_begun(self, config: Config) -> Config:
+        """`config` with the rates that were measured when this run began, if it asks for the same ones."""
+        if not (config.measures_rates and self.config_file.is_file()):
+            return config
+        asked, begun = config.taf, self.config.taf
+        if (asked.rates_from, asked.rates_quantile) != (begun.rates_from, begun.rates_quantile):
+            return config
+        return replace(config, taf=replace(asked, change_rates=begun.change_rates))
 
     def check(self, config: Config) -> None:
         """Looks whether the folder is free for this run, or already its own; writes nothing.
@@ -99,7 +126,8 @@ class Run:
     def refuse_if_held(self) -> None:
         """Raises: UserError where another process is at work on the run; it is the one to go on."""
         if self.folder.is_dir() and any(map(is_lock, self.folder.iterdir())):
-            self._lock().close()
+            with writes(f"--model_dir={self.folder}"):
+                self._lock().close()
 
     def claim(self, config: Config) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.
@@ -109,21 +137,20 @@ class Run:
         Returns: a context manager, at whose end another process may go on with the run.
         Raises: UserError for a folder that cannot be written, or in which another process is at work.
         """
-        try:
+        with writes(f"--model_dir={self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):  # a run that goes on finds out now, too
                 pass
-        except OSError as error:
-            raise self._cannot_be_written(error) from None
-        lock = self._lock()
-        try:
-            self._delete_unfinished()
-            if not self.config_file.is_file():
-                versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-                write_json(self.config_file, config.to_dict() | {"versions": versions})
-        except OSError as error:
-            lock.close()
-            raise self._cannot_be_written(error) from None
+            lock = self._lock()
+            try:
+                self._delete_unfinished()
+                if not self.config_file.is_file():
+                    versions = {name: version(name) for name in _PACKAGES}
+                    versions = {"python": platform.python_version()} | versions
+                    write_json(self.config_file, config.to_dict() | {"versions": versions})
+            except OSError:
+                lock.close()
+                raise
         return lock
 
     def _lock(self) -> IO[str]:
@@ -134,11 +161,6 @@ class Run:
                 f"--model_dir={self.folder}: {holder} is at work on this run; choose another folder, or wait "
                 "until it has ended"
             ) from None
-        except OSError as error:
-            raise self._cannot_be_written(error) from None
-
-    def _cannot_be_written(self, error: OSError) -> UserError:
-        return UserError(f"--model_dir={self.folder}: cannot be written: {error.strerror}")
 
     def _delete_unfinished(self) -> None:
         for path in (self.config_file, self.history_file, self.metrics_file):
@@ -146,6 +168,13 @@ class Run:
         for path in self.checkpoints.glob("unfinished*"):
             path.unlink()
         shutil.rmtree(unfinished(self.export), ignore_errors=True)
+
+
+def _number(values: dict, name: str) -> float:
+    value = values.get(name, "")
+    if not isinstance(value, float | int | None):
+        raise ValueError(f"{name} is no number")
+    return math.nan if value is None else float(value)
 
 
 def _differences(old: dict, new: dict) -> list[str]:

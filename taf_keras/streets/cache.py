@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from taf_keras.errors import UserError
+from taf_keras.files import sha256
 from taf_keras.streets.config import GENERATOR_VERSION, SPLITS, SyntheticConfig
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images (clips, frames, height, width, 3), labels (…, width)
@@ -37,31 +38,15 @@ def entry_name(config: SyntheticConfig, split: str) -> str:
     return f"synthetic-v{GENERATOR_VERSION}-{split}-{digest[:16]}"
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read(entry: Path) -> Arrays | None:
     """The entry's arrays, mapped so that processes share their pages; None if it is missing or damaged."""
     try:
         index = json.loads((entry / _INDEX).read_text())
-        if index != {name: _checksum(entry / name) for name in _FILES}:
+        if index != {name: sha256(entry / name) for name in _FILES}:
             return None
         return tuple(np.load(entry / name, mmap_mode="r") for name in _FILES)
     except (OSError, ValueError):  # ValueError: index.json is not JSON
         return None
-
-
-def _open_arrays(stack: contextlib.ExitStack, folder: Path, shape: tuple[int, int, int, int]) -> list:
-    """Files for an entry's arrays with their headers written; `shape` is (clips, frames, height, width)."""
-    files = []
-    for name, size in zip(_FILES, ((*shape, 3), shape), strict=True):
-        file = stack.enter_context((folder / name).open("wb"))
-        header = {"descr": "|u1", "fortran_order": False, "shape": size}
-        np.lib.format.write_array_header_1_0(file, header)
-        files.append(file)
-    return files
 
 
 def _publish(folder: Path, entry: Path) -> None:
@@ -118,28 +103,28 @@ def load(
         return arrays
 
     count = config.clip_count(split)
-    with contextlib.ExitStack() as scratch:
+    shape = (count, len(config.offsets(split)), config.height, config.width)
+    with _writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that the last step is a rename within one file system.
+        scratch = tempfile.TemporaryDirectory(prefix=".unfinished-", dir=root)
+    with scratch:
+        folder = Path(scratch.name) / "entry"
         with _writing(root):
-            root.mkdir(parents=True, exist_ok=True)
-            # Beside the target, so that the last step is a rename within one file system.
-            scratch_dir = scratch.enter_context(tempfile.TemporaryDirectory(prefix=".unfinished-", dir=root))
-            folder = Path(scratch_dir) / "entry"
             folder.mkdir()
-        with contextlib.ExitStack() as open_files:
+            for name, size in zip(_FILES, ((*shape, 3), shape), strict=True):
+                with (folder / name).open("wb") as file:
+                    header = {"descr": "|u1", "fortran_order": False, "shape": size}
+                    np.lib.format.write_array_header_1_0(file, header)
+        for done, clip in enumerate(generate(), start=1):
             with _writing(root):
-                shape = (count, len(config.offsets(split)), config.height, config.width)
-                files = _open_arrays(open_files, folder, shape)
-            for done, clip in enumerate(generate(), start=1):
-                with _writing(root):
-                    for file, array in zip(files, clip, strict=True):
+                for name, array in zip(_FILES, clip, strict=True):
+                    with (folder / name).open("ab") as file:
                         file.write(array.tobytes())
-                if on_progress:
-                    on_progress(done, count)
-            with _writing(root):
-                for file in files:
-                    file.flush()
+            if on_progress:
+                on_progress(done, count)
         with _writing(root):
-            (folder / _INDEX).write_text(json.dumps({name: _checksum(folder / name) for name in _FILES}))
+            (folder / _INDEX).write_text(json.dumps({name: sha256(folder / name) for name in _FILES}))
             own = _read(folder)  # stays mapped, whatever happens to the folder's name
             _publish(folder, entry)
         return _read(entry) or own

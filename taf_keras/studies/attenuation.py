@@ -59,33 +59,26 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
     )
 
 
-def draw(table: pd.DataFrame, footage: Footage):
-    """One chart per branch and model with bars for each class; error bars are standard errors over seeds.
-
-    Args:
-        table: tables of `measure`, with the columns `model` and `seed` before them.
-    Returns: a matplotlib figure.
-    """
-    pairs = table[["branch", "model"]].drop_duplicates().sort_values("branch", kind="stable", key=_order)
+def plot(table: pd.DataFrame, footage: Footage):
+    """One chart per branch and model with bars for each class; error bars are standard errors over seeds."""
+    charts = {
+        f"{model}: {branch}": rows
+        for branch in table.branch.unique()
+        for model, rows in table[table.branch == branch].groupby("model", sort=False)
+    }
     figure, panels = new_panels(
-        [f"{model}: {branch}" for branch, model in pairs.itertuples(index=False)],
-        table.model.nunique(),
-        "",
-        "per-class accuracy (%)",
-        panel_inches=(6.2, 2.4),
+        list(charts), table.model.nunique(), "", "per-class accuracy (%)", panel_inches=(6.2, 2.4)
     )
     names = [*footage.split.classes.names, MEAN]
     width = 0.8 / len(REPLACEMENTS)
-    for axes, (branch, model) in zip(panels, pairs.itertuples(index=False), strict=True):
-        own = table[(table.branch == branch) & (table.model == model)]
+    for axes, own in zip(panels, charts.values(), strict=True):
         for i, replacement in enumerate(REPLACEMENTS):
-            bars = over_seeds(own[own.replacement == replacement], ["class"], "accuracy")
-            bars = bars.set_index("class").loc[names]
+            bars = over_seeds(own[own.replacement == replacement], "class", "accuracy").set_index("class")
             axes.bar(
                 np.arange(len(names)) + (i - (len(REPLACEMENTS) - 1) / 2) * width,
-                100 * bars["mean"],
+                100 * bars["mean"][names],
                 width,
-                yerr=100 * bars["error"],
+                yerr=100 * bars["error"][names],
                 color=COLOURS[i],
                 ecolor="grey",
                 label=replacement.replace("_", " "),
@@ -112,8 +105,3 @@ def _class_rows(matrix: np.ndarray, names) -> list[dict]:
     accuracy, iou = values["per_class_accuracy"], values["per_class_iou"]
     rows = [{"class": name, "accuracy": a, "iou": i} for name, a, i in zip(names, accuracy, iou, strict=True)]
     return [*rows, {"class": MEAN, "accuracy": np.nanmean(accuracy), "iou": values["miou"]}]
-
-
-def _order(branches: pd.Series) -> pd.Series:
-    """Their order of appearance, which is slowest first."""
-    return branches.map({branch: i for i, branch in enumerate(branches.drop_duplicates())})

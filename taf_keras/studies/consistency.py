@@ -14,7 +14,7 @@ from taf_keras.evaluation.confusion import summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
 from taf_keras.pipeline.propagate import propagate_label
 from taf_keras.studies.footage import Footage, FramePredictions
-from taf_keras.studies.panels import add_curve, add_legend, new_panels
+from taf_keras.studies.panels import add_legend, add_model_curves, new_panels
 
 _CHARTS = {
     "agreement": "moved by optical flow:\nshare that agrees (%)",
@@ -55,39 +55,32 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
                 if frames[i].label is not None:
                     truth = footage.labels([frames[0], frames[i]])
                     counts[intervals[i]].update(_where_truth_stays(*truth, maps[0] == maps[i]))
-    rows = []
-    for interval, matrix in matrices.items():
-        count, compared = counts[interval], matrix.sum()
-        rows.append(
-            {
-                "interval_frames": interval,
-                "frames": count["frames"],
-                "agreement": _share(np.trace(matrix), compared),
-                "miou": summarise(matrix)["miou"] if compared else np.nan,
-                "masked": 1 - _share(compared, count["pixels"]),
-                "agreement_where_truth_stays": _share(count["stays_and_agrees"], count["stays"]),
-                "truth_stays": _share(count["stays"], count["labelled"]),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(_row(n, matrix, counts[n]) for n, matrix in matrices.items())
 
 
-def draw(table: pd.DataFrame, footage: Footage):
-    """One chart per figure with one curve per model.
-
-    Args:
-        table: tables of `measure`, with the columns `model` and `seed` before them.
-    Returns: a matplotlib figure.
-    """
+def plot(table: pd.DataFrame, footage: Footage):
+    """One chart per figure with one curve per model."""
     columns = [name for name in _CHARTS if table[name].notna().any()]
     figure, panels = new_panels(
         [_CHARTS[name] for name in columns], 2, "interval |n| (frames)", "", one_scale=False
     )
     for axes, column in zip(panels, columns, strict=True):
-        for i, model in enumerate(table.model.drop_duplicates()):
-            add_curve(axes, table[table.model == model], "interval_frames", column, i, model, scale=100)
-    add_legend(figure, panels[0], "model")
+        add_model_curves(axes, table, table.model.unique(), column)
+    add_legend(figure, panels[0])
     return figure
+
+
+def _row(interval: int, matrix: np.ndarray, count: Counter) -> dict:
+    compared = matrix.sum()
+    return {
+        "interval_frames": interval,
+        "frames": count["frames"],
+        "agreement": _share(np.trace(matrix), compared),
+        "miou": summarise(matrix)["miou"] if compared else np.nan,
+        "masked": 1 - _share(compared, count["pixels"]),
+        "agreement_where_truth_stays": _share(count["stays_and_agrees"], count["stays"]),
+        "truth_stays": _share(count["stays"], count["labelled"]),
+    }
 
 
 def _where_truth_stays(first: np.ndarray, second: np.ndarray, agrees: np.ndarray) -> dict[str, int]:

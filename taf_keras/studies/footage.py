@@ -36,7 +36,7 @@ class Footage:
     threads: int = 2
 
     def batches(self, on_progress: Callable[[int, int], None] | None = None) -> Iterator[tuple[Clip, ...]]:
-        """All clips in order, a few at a time; calls on_progress(clips done, clips in all) behind each."""
+        """All clips in order, a few at a time; calls on_progress(clips done, clips in all) after each."""
         clips = self.split.clips
         for begin in range(0, len(clips), _BATCH):
             yield clips[begin : begin + _BATCH]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from taf_keras.evaluation.charts import COLOURS, new_figure, series_style, style_axes
+from taf_keras.experiments.comparison import mean_and_error
 
 _LINES = ("-", "--", ":")
 
@@ -36,14 +37,14 @@ def new_panels(
 
 
 def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str, scale: float = 1) -> None:
-    """Draws y over x, the mean over all rows of equal x; error bars are standard errors, if there are any.
+    """Plots y over x, the mean over all rows of equal x; error bars are standard errors, if there are any.
 
     The values of x become the axis's marks.
 
     Args:
         index: number of the curve; every one has another colour, marker or line.
     """
-    curve = over_seeds(table, [x], y)
+    curve = over_seeds(table, x, y)
     axes.errorbar(
         curve[x],
         scale * curve["mean"],
@@ -57,17 +58,20 @@ def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str,
     axes.set_xticks(curve[x])
 
 
-def add_legend(figure, axes, title: str) -> None:
-    """The legend of `axes` for the whole figure, below it, since the names of models may be long."""
+def add_model_curves(axes, table: pd.DataFrame, models: Sequence[str], y: str) -> None:
+    """One curve for each of the models: y in percent over the interval."""
+    for index, model in enumerate(models):
+        add_curve(axes, table[table.model == model], "interval_frames", y, index, model, scale=100)
+
+
+def add_legend(figure, axes) -> None:
+    """The legend of `axes`' models for the whole figure, below it, since their names may be long."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = min(3, len(labels))
-    figure.legend(handles, labels, title=title, loc="outside lower center", ncols=columns, frameon=False)
+    place = {"loc": "outside lower center", "ncols": min(3, len(labels))}
+    figure.legend(handles, labels, title="model", frameon=False, **place)
 
 
-def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
-    """`keys`, the `mean` of `value` over the rows that agree in them, and its standard `error`.
-
-    The error is the sample standard deviation over √rows, NaN for a single row; NaN values do not count.
-    """
-    groups = table.groupby(list(keys), sort=False)[value]
-    return groups.agg(mean="mean", error="sem").reset_index()
+def over_seeds(table: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
+    """`key`, and over the rows that agree in it the `mean` of `value` and its standard `error`."""
+    rows = [(own, *mean_and_error(rows[value])) for own, rows in table.groupby(key, sort=False)]
+    return pd.DataFrame(rows, columns=[key, "mean", "error"])

@@ -13,6 +13,7 @@ from taf_keras.evaluation.pictures import class_legend, colourise
 from taf_keras.studies.footage import Footage
 
 INTERVALS = (0, 3, 7, 14)  # frames
+_COLUMNS = ["clip", "branch", "interval_frames", "pixel_accuracy", "prediction"]
 _CELL_INCHES = 2.2
 _LEGEND_COLUMNS = 10  # at most; the rows of the legend are filled evenly
 
@@ -20,7 +21,7 @@ _LEGEND_COLUMNS = 10  # at most; the rows of the legend are filled evenly
 def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.DataFrame:
     """Predictions of the key frames with the first of `network.branches` from |n| frames away.
 
-    The frame behind the key frame is taken, or where a clip has none, the one before it.
+    The frame after the key frame is taken, or where a clip has none, the one before it.
 
     Returns: columns `clip`, `branch`, `interval_frames`, `pixel_accuracy` (a share of the key frame's
         labelled pixels, in [0, 1]), and `prediction`: train ids, uint8 (height, width).
@@ -37,26 +38,14 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
                 other = network.features(footage.images([frame]))
                 (prediction,) = network.predict(features | {branch: other[branch]})
                 accuracy = summarise(confusion_matrix(label, prediction, classes))["pixel_accuracy"]
-                rows.append(
-                    {
-                        "clip": clip.name,
-                        "branch": branch,
-                        "interval_frames": interval,
-                        "pixel_accuracy": accuracy,
-                        "prediction": prediction.astype(np.uint8),
-                    }
-                )
-    return pd.DataFrame(rows)
+                rows.append((clip.name, branch, interval, accuracy, prediction.astype(np.uint8)))
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def draw(table: pd.DataFrame, footage: Footage):
+def plot(table: pd.DataFrame, footage: Footage):
     """For each clip one row per model: image, truth, and the predictions at each interval.
 
     Of models with several seeds the first is shown.
-
-    Args:
-        table: tables of `measure`, with the columns `model` and `seed` before them.
-    Returns: a matplotlib figure.
     """
     classes = footage.split.classes
     table = table.drop_duplicates(["model", "clip", "interval_frames"])
@@ -72,16 +61,13 @@ def draw(table: pd.DataFrame, footage: Footage):
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    for axes, title in zip(grid[0], ["image", "ground truth"], strict=False):
+    titles = ["image", "ground truth", *(f"|n| = {interval}" for interval in footage.intervals)]
+    for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title)
-    for axes, interval in zip(grid[0, 2:], footage.intervals, strict=True):
-        axes.set_title(f"|n| = {interval}")
-    for i, clip in enumerate(clips):
-        first = grid[i * len(models)]
-        first[0].imshow(footage.images([clip.key_frame])[0])
-        first[1].imshow(colourise(footage.labels([clip.key_frame])[0], classes))
-        for j, model in enumerate(models):
-            cells = grid[i * len(models) + j, 2:]
+    for clip, own in zip(clips, grid.reshape(len(clips), len(models), columns), strict=True):
+        own[0, 0].imshow(footage.images([clip.key_frame])[0])
+        own[0, 1].imshow(colourise(footage.labels([clip.key_frame])[0], classes))
+        for model, (_, _, *cells) in zip(models, own, strict=True):
             for axes, interval in zip(cells, footage.intervals, strict=True):
                 if (clip.name, model, interval) in maps.index:
                     row = maps.loc[(clip.name, model, interval)]

@@ -15,36 +15,37 @@ from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.charts import log_picture, save_chart
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.progress import Progress
-from taf_keras.studies import attenuation, change_rate, consistency, predictions, swap_interval
+from taf_keras.storage.run import Run
+from taf_keras.studies import attenuation, class_change, consistency, predictions, swap_interval
+from taf_keras.studies.compared import common_data, read_arms
 from taf_keras.studies.footage import INTERVALS, load_footage
-from taf_keras.studies.runs import ComparedRun, common_data, read_runs
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a study measures and draws, and what it asks of the data.
+    """What a study measures and plots, and what it asks of the data.
 
     Attributes:
         measure: (network, footage, on_progress) -> table of one network.
-        draw: (tables of all networks, footage) -> matplotlib figure.
+        plot: (tables of all networks, footage) -> matplotlib figure.
         intervals: |n| in frames; (0,) looks at key frames alone.
         changes_branches: whether there is a branch to choose.
         clips: how many clips it takes unless told otherwise; None is all.
     """
 
     measure: Callable
-    draw: Callable
+    plot: Callable
     intervals: tuple[int, ...] = INTERVALS
     changes_branches: bool = True
     clips: int | None = None
 
 
 STUDIES = {
-    "swap_interval": Study(swap_interval.measure, swap_interval.draw),
-    "predictions": Study(predictions.measure, predictions.draw, predictions.INTERVALS, clips=3),
-    "attenuation": Study(attenuation.measure, attenuation.draw, intervals=(0,)),
-    "change_rate": Study(change_rate.measure, change_rate.draw, changes_branches=False),
-    "consistency": Study(consistency.measure, consistency.draw, changes_branches=False),
+    "swap_interval": Study(swap_interval.measure, swap_interval.plot),
+    "predictions": Study(predictions.measure, predictions.plot, predictions.INTERVALS, clips=3),
+    "attenuation": Study(attenuation.measure, attenuation.plot, intervals=(0,)),
+    "class_change": Study(class_change.measure, class_change.plot, changes_branches=False),
+    "consistency": Study(consistency.measure, consistency.plot, changes_branches=False),
 }
 
 
@@ -61,7 +62,7 @@ def run_study(
 
     Args:
         study: one of STUDIES.
-        model_dirs: folders of runs, or folders of such folders (see `runs.read_runs`).
+        model_dirs: folders of runs, or folders of such folders (see `compared.read_arms`).
         split: `train`, `val` or `test`; None is the split of the first run's own metrics.json.
         branch: the branch to change; None is every one (for `predictions` the first).
         max_clips: as many clips of the split, evenly spaced; None is all (for `predictions` three).
@@ -73,55 +74,54 @@ def run_study(
     """
     require_one_of("study", study, STUDIES)
     chosen = STUDIES[study]
-    runs = read_runs(model_dirs)
+    named = [(arm.name, run) for arm in read_arms(model_dirs) for run in arm.runs]
+    runs = [run for _, run in named]
     _check_branch(study, branch, runs)
-    checkpoints = [latest_checkpoint(run.folder) for run in runs]
+    checkpoints = list(map(latest_checkpoint, runs))
     data, split = common_data(runs, split, data_dir)
-    threads = runs[0].config.runtime.threads
     prepare()
     clips = chosen.clips if max_clips is None else max_clips
-    footage = load_footage(data, split, chosen.intervals, clips, threads)
+    footage = load_footage(data, split, chosen.intervals, clips, runs[0].config.runtime.threads)
 
     tables = []
     with Progress(study) as progress:
         progress(0, len(runs) * len(footage.split.clips))
-        for i, (run, checkpoint) in enumerate(zip(runs, checkpoints, strict=True)):
-            network = load_network(run.config, footage.split.classes.names, checkpoint)
+        for i, (name, run) in enumerate(named):
+            network = load_network(run.config, footage.split.classes.names, checkpoints[i])
             network = BranchedNetwork(network, run.config.branch_layers, branch)
 
             def show(done, total, i=i):
                 progress(i * total + done, len(runs) * total)
 
             table = chosen.measure(network, footage, show)
-            table.insert(0, "model", run.model)
+            table.insert(0, "model", name)
             table.insert(1, "seed", run.seed)
             tables.append(table)
     table = pd.concat(tables, ignore_index=True)
 
-    folder = Path(output_dir) if output_dir else runs[0].folder.folder / "studies"
+    folder = Path(output_dir) if output_dir else runs[0].folder / "studies"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = folder / f"{study}.csv"
     table.drop(columns="prediction", errors="ignore").to_csv(numbers, index=False)  # maps are for the picture
-    picture = save_chart(chosen.draw(table, footage), folder / f"{study}.png")
+    picture = save_chart(chosen.plot(table, footage), folder / f"{study}.png")
     for run in runs:
-        log_picture(read_image(str(picture)), f"studies/{study}", run.folder.tensorboard / "studies")
+        log_picture(read_image(str(picture)), f"studies/{study}", run.tensorboard / "studies")
     print(f"wrote   {numbers}, {picture.name}")
     return table
 
 
-def _check_branch(study: str, branch: str | None, runs: Sequence[ComparedRun]) -> None:
+def _check_branch(study: str, branch: str | None, runs: Sequence[Run]) -> None:
+    if not STUDIES[study].changes_branches:
+        require(branch is None, f"--branch={branch}: --study={study} changes no branch")
+        return
     for run in runs:
+        model, allowed = run.config.model.model, run.config.branches
         require(
-            bool(run.config.branches) or not STUDIES[study].changes_branches,
-            f"--study={study}: {run.folder.folder} names no branch of {run.config.model.model}: a run of a "
+            bool(allowed),
+            f"--study={study}: {run.folder} names no branch of {model}: a run of a "
             "model of your own has them in its --change_rates, a baseline too",
         )
-    if branch is None:
-        return
-    require(STUDIES[study].changes_branches, f"--branch={branch}: --study={study} changes no branch")
-    for run in runs:
-        allowed = run.config.branches
         require(
-            branch in allowed,
-            f"--branch={branch}: {run.config.model.model} ({run.folder.folder}) has {', '.join(allowed)}",
+            branch is None or branch in allowed,
+            f"--branch={branch}: {model} ({run.folder}) has {', '.join(allowed)}",
         )

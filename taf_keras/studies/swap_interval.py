@@ -10,8 +10,9 @@ import pandas as pd
 from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.evaluation.evaluate import confusion_matrix
+from taf_keras.storage.run import METRICS
 from taf_keras.studies.footage import Footage
-from taf_keras.studies.panels import add_curve, add_legend, new_panels
+from taf_keras.studies.panels import add_legend, add_model_curves, new_panels
 
 
 def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.DataFrame:
@@ -37,34 +38,23 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
                 other = network.features(footage.images(frames))
                 frames_counted[interval] += len(frames)
                 for branch in network.branches:
-                    swapped = own | {branch: other[branch]}
-                    predictions = network.predict(swapped)
-                    matrix = confusion_matrix(labels[positions], predictions, classes)
-                    matrices[branch, interval] += matrix
-    rows = []
-    for (branch, interval), matrix in matrices.items():
-        values = summarise(matrix)
-        figures = {name: values[name] for name in ("miou", "pixel_accuracy")}
-        count = {"frames": frames_counted[interval]}
-        rows.append({"branch": branch, "interval_frames": interval} | count | figures)
-    return pd.DataFrame(rows)
+                    predictions = network.predict(own | {branch: other[branch]})
+                    matrices[branch, interval] += confusion_matrix(labels[positions], predictions, classes)
+    figures = {place: summarise(matrix) for place, matrix in matrices.items()}
+    return pd.DataFrame(
+        {"branch": branch, "interval_frames": interval, "frames": frames_counted[interval]}
+        | {name: values[name] for name in METRICS}
+        for (branch, interval), values in figures.items()
+    )
 
 
-def draw(table: pd.DataFrame, footage: Footage):
-    """One chart per branch with one curve per model.
-
-    Args:
-        table: tables of `measure`, with the columns `model` and `seed` before them.
-    Returns: a matplotlib figure.
-    """
+def plot(table: pd.DataFrame, footage: Footage):
+    """One chart per branch with one curve per model."""
     branches = list(table.branch.drop_duplicates())
     figure, panels = new_panels(
         [f"{branch} swapped" for branch in branches], 3, "swap interval |n| (frames)", "mIoU (%)"
     )
-    models = list(table.model.drop_duplicates())
     for axes, branch in zip(panels, branches, strict=True):
-        for i, model in enumerate(models):
-            rows = table[(table.branch == branch) & (table.model == model)]
-            add_curve(axes, rows, "interval_frames", "miou", i, model, scale=100)
-    add_legend(figure, panels[0], "model")
+        add_model_curves(axes, table[table.branch == branch], table.model.unique(), "miou")
+    add_legend(figure, panels[0])
     return figure

@@ -1,4 +1,4 @@
-"""A functional model cut in two at its branches (Section 2.1): features Φ, and the head Ω behind them."""
+"""A functional model cut in two at its branches (Section 2.1): features Φ, and the head Ω after them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _find(graph: Graph, layer: str | int) -> Step:
     if len(found) > 1:
         raise ArgumentError(
             f"layer {layer!r}: is called {len(found)} times; allowed is a layer that is called once, such as "
-            'a keras.layers.Activation("linear") of its own behind one of the calls'
+            'a keras.layers.Activation("linear") of its own after one of the calls'
         )
     if found:
         return found[0]
@@ -148,7 +148,7 @@ def _output(step: Step) -> int:
     if len(step.outputs) != 1:
         raise ArgumentError(
             f"layer {step.name!r}: has {len(step.outputs)} outputs; allowed is a layer of one, such as a "
-            'keras.layers.Activation("linear") behind the output that is meant'
+            'keras.layers.Activation("linear") after the output that is meant'
         )
     return step.outputs[0]
 
@@ -160,7 +160,7 @@ def _check(graph: Graph, branches: Mapping[str, int], needed: set[int], made: se
         raise ArgumentError(f"branch {twice!r}: another branch is the same layer")
     for name, tensor in branches.items():
         if tensor == graph.output:
-            raise ArgumentError(f"branch {name!r}: is the network's output, behind which there is no head")
+            raise ArgumentError(f"branch {name!r}: is the network's output, after which there is no head")
         if tensor not in needed:
             raise ArgumentError(
                 f"branch {name!r}: reaches the network's output through other branches alone, so that a swap "

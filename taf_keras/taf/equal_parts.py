@@ -1,7 +1,7 @@
 """What layers must do alike in all parts of a TAF batch, so that those differ by the swap alone.
 
-A TAF batch is [key frames; partners], and behind the swap [both; both swapped]. Keras' batch norm would take
-its statistics from all of it, and dropout would draw another mask for each part.
+A TAF batch is [key frames; partners], and after the swap [both; both swapped]. Keras' batch norm would take
+its statistics from all of it, and dropout would sample another mask for each part.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _parts: ContextVar[int] = ContextVar("parts", default=1)
 class EqualParts:
     """Makes the layers of a network treat the parts of a batch alike while `of` is entered, and never else.
 
-    Layers that draw, such as dropout, draw the same for each part. Batch norm takes its statistics from the
+    Layers that sample, such as dropout, sample the same for each part. Batch norm takes statistics from the
     key frames, the first part, for `key`, and from the whole batch, as in Keras, for `all`.
 
     Args:
@@ -40,20 +40,20 @@ class EqualParts:
     def __init__(self, network: keras.Model, batch_norm_frames: str = "key"):
         self.key_statistics = batch_norm_frames == "key"
         layers = network._flatten_layers()
-        self._norms, self._drawing = [], []
+        self._norms, self._sampling = [], []
         for layer in layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 if self.key_statistics and not isinstance(layer, BatchNormalization):  # ours asks by itself
                     _check_norm(layer)
                     self._norms.append(layer)
             elif _generators(layer):
-                self._drawing.append(layer)
+                self._sampling.append(layer)
 
     @contextmanager
     def of(self, parts: int):
         """Inside, a training step's batch has so many equal parts."""
         calls = {layer: partial(_norm_call, layer) for layer in self._norms}
-        calls |= {layer: partial(_equal_draws, layer) for layer in self._drawing}
+        calls |= {layer: partial(_equal_samples, layer) for layer in self._sampling}
         token = _parts.set(parts)
         try:
             with statistics_of_first(parts if self.key_statistics else 1), _calls(calls):
@@ -86,7 +86,7 @@ def _generators(layer) -> list[keras.random.SeedGenerator]:
     return [value for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)]
 
 
-def _equal_draws(layer, *args, **kwargs):
+def _equal_samples(layer, *args, **kwargs):
     """The layer's outputs of each part, every one from the same state of its generators."""
     parts = _parts.get()  # of this replica: another one may be in its head already
     states = [(generator.state, ops.add(generator.state, 0)) for generator in _generators(layer)]

@@ -72,19 +72,19 @@ def difference(outputs_a, outputs_b, valid=None, distance: str = "l1", contrast=
     return masked_mean(ops.mean(per_channel, axis=-1), valid)
 
 
-def slack(change_rates: Sequence[float], drawn, change):
-    """|Δ|·c_i for the drawn branch of each example (Eq. 4).
+def slack(change_rates: Sequence[float], sampled, change):
+    """|Δ|·c_i for the sampled branch of each example (Eq. 4).
 
     Args:
         change_rates: c_1 … c_m; an infinite one gives an infinite slack, also where `change` is 0.
-        drawn: int (batch,), index of the branch.
+        sampled: int (batch,), index of the branch.
         change: float32 (batch,): |n| in frames, or the input's own change (5.4).
     """
     finite = np.array([c if math.isfinite(c) else 0.0 for c in change_rates], np.float32)
     infinite = np.array([math.isinf(c) for c in change_rates])
-    limit = ops.take(ops.convert_to_tensor(finite), drawn) * change
+    limit = ops.take(ops.convert_to_tensor(finite), sampled) * change
     # inf · 0 would be NaN, so infinite rates never enter a product.
-    return ops.where(ops.take(ops.convert_to_tensor(infinite), drawn), math.inf, limit)
+    return ops.where(ops.take(ops.convert_to_tensor(infinite), sampled), math.inf, limit)
 
 
 def hinge(delta, limit):

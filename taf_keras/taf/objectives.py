@@ -55,10 +55,10 @@ class Eq6:
 
     def __init__(self, term: TAFTerm, weight: float):
         self.network, self.term, self.weight = term.network, term, weight
-        self.branches = term.branches if term.drawable else ()
+        self.branches = term.branches if term.swappable else ()
 
     def __call__(self, batch, training=True):
-        """With `delta`, `slack` and `drawn` of the key frames, then of their partners."""
+        """With `delta`, `slack` and `sampled` of the key frames, then of their partners."""
         outcome = self.term(
             batch["image"],
             batch["partner"],

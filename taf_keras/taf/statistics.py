@@ -38,7 +38,7 @@ class ReplicaMean(keras.metrics.Metric):
 class BranchStatistics(keras.metrics.Metric):
     """Mean δ of each branch and the share of examples whose δ exceeds the slack, over all replicas.
 
-    `result()` is {"delta/<branch>": …, "over_slack/<branch>": …}; 0 for a branch that was not drawn.
+    `result()` is {"delta/<branch>": …, "over_slack/<branch>": …}; 0 for a branch that was not sampled.
     """
 
     def __init__(self, branches, name="branch_statistics", **kwargs):
@@ -48,25 +48,25 @@ class BranchStatistics(keras.metrics.Metric):
         shape = (3, len(self.branches))
         self.sums = self.add_variable(shape, "zeros", aggregation="only_first_replica", name="sums")
 
-    def update_state(self, delta, limit, drawn):
-        """Adds float (batch,) δ and slack of int (batch,) drawn branches."""
-        one_hot = ops.one_hot(drawn, len(self.branches), dtype="float32")  # (batch, m)
+    def update_state(self, delta, limit, sampled):
+        """Adds float (batch,) δ and slack of int (batch,) sampled branches."""
+        one_hot = ops.one_hot(sampled, len(self.branches), dtype="float32")  # (batch, m)
         each = ops.stack([delta, ops.cast(delta > limit, "float32"), ops.ones_like(delta)])
         self.sums.assign_add(sum_over_replicas(ops.matmul(each, one_hot)))
 
     def result(self):
-        return self.figures(self.sums, undrawn=0.0)
+        return self.figures(self.sums, unsampled=0.0)
 
-    def figures(self, sums, undrawn=math.nan) -> dict:
+    def figures(self, sums, unsampled=math.nan) -> dict:
         """The figures of what `sums` has summed up, or of the difference of two such sums.
 
         Args:
-            undrawn: value of a branch that was not drawn.
+            unsampled: value of a branch that was not sampled.
         """
         delta, over, count = ops.unstack(ops.convert_to_tensor(sums), 3)
         values = {}
         for i, branch in enumerate(self.branches):
             for name, total in (("delta", delta[i]), ("over_slack", over[i])):
                 mean = total / ops.maximum(count[i], 1)
-                values[f"{name}/{branch}"] = ops.where(count[i] > 0, mean, undrawn)
+                values[f"{name}/{branch}"] = ops.where(count[i] > 0, mean, unsampled)
         return values

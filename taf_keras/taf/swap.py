@@ -7,26 +7,26 @@ from collections.abc import Mapping, Sequence
 from keras import ops
 
 
-def swap_branches(terms: Mapping, branches: Sequence[str], drawn) -> dict:
+def swap_branches(terms: Mapping, branches: Sequence[str], sampled) -> dict:
     """Exchanges branches between the two frames of each pair.
 
     Args:
         terms: {name: (2·pairs, …)}: the key frames, then their partners.
-        branches: the names that may be swapped, in the order in which `drawn` counts.
-        drawn: int (2·pairs,), the index of the branch that each frame takes from the other of its pair.
+        branches: the names that may be swapped, in the order in which `sampled` counts.
+        sampled: int (2·pairs,), the index of the branch that each frame takes from the other of its pair.
 
     Returns: a new dict. Names outside `branches` (skips) are passed on as they are. Swapping twice gives
         back `terms` where both frames of each pair drew the same branch.
     """
     others = {name: _exchange_halves(terms[name]) for name in branches}
-    return take_branches(terms, others, branches, drawn)
+    return take_branches(terms, others, branches, sampled)
 
 
-def take_branches(own: Mapping, others: Mapping, branches: Sequence[str], drawn) -> dict:
-    """`own`, {name: (batch, …)}, with the drawn branch of each example from `others`."""
+def take_branches(own: Mapping, others: Mapping, branches: Sequence[str], sampled) -> dict:
+    """`own`, {name: (batch, …)}, with the sampled branch of each example from `others`."""
     taken = dict(own)
     for index, name in enumerate(branches):
-        chosen = ops.reshape(drawn == index, (-1,) + (1,) * (len(own[name].shape) - 1))
+        chosen = ops.reshape(sampled == index, (-1,) + (1,) * (len(own[name].shape) - 1))
         taken[name] = ops.where(chosen, others[name], own[name])
     return taken
 

@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
         taf: float32 (pairs,), R+ of the key frame, plus R+ of its partner where both take a branch.
         delta, slack: float32 (frames,), δ and |Δ|·c of each frame that took a branch: the key frames, then
             their partners where both do.
-        drawn: int (frames,), the branch that it took.
+        sampled: int (frames,), the branch that it took.
 
     All but `outputs` are None where every change rate is infinite: R+ is 0 then.
     """
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
     taf: object = None
     delta: object = None
     slack: object = None
-    drawn: object = None
+    sampled: object = None
 
 
 class TAFTerm:
@@ -79,7 +79,7 @@ class TAFTerm:
         self.cut = Cut(network, _layers(change_rates, layers or {}))
         self.branches = self.cut.branches
         rates = self.change_rates.values()
-        self.drawable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))
+        self.swappable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))
         self.parts = EqualParts(network, batch_norm_frames)
 
     def __call__(
@@ -100,20 +100,20 @@ class TAFTerm:
             key_branch, partner_branch: i1 and i2, int (pairs,), indices into `change_rates`.
             valid: bool (pairs, …) of the outputs' shape without channels, False in the padding.
         """
-        if not self.drawable:
+        if not self.swappable:
             return Outcome(self._key_outputs(image, partner, training))
         pairs = ops.shape(image)[0]
         frames = ops.concatenate([image, partner], axis=0)
         with self.parts.of(2):
             terms = self.cut.features(frames, training)
         if self.symmetric == "both":
-            drawn = ops.concatenate([key_branch, partner_branch], axis=0)
-            swapped, copies = swap_branches(terms, self.branches, drawn), 2
+            sampled = ops.concatenate([key_branch, partner_branch], axis=0)
+            swapped, copies = swap_branches(terms, self.branches, sampled), 2
         else:
             halves = {name: ops.split(x, 2, axis=0) for name, x in terms.items()}
             terms, others = ({name: x[i] for name, x in halves.items()} for i in range(2))
-            drawn, copies = key_branch, 1
-            swapped = take_branches(terms, others, self.branches, drawn)
+            sampled, copies = key_branch, 1
+            swapped = take_branches(terms, others, self.branches, sampled)
         # One call for both passes: they share the batch norm statistics, hence differ by the swap alone.
         both = {name: ops.concatenate([terms[name], swapped[name]], axis=0) for name in terms}
         with self.parts.of(2 * copies):
@@ -129,10 +129,10 @@ class TAFTerm:
         else:
             change = ops.cast(ops.abs(offset_frames), "float32")
         rates = tuple(self.change_rates.values())
-        limit = losses.slack(rates, drawn, ops.concatenate([change] * copies, axis=0))
+        limit = losses.slack(rates, sampled, ops.concatenate([change] * copies, axis=0))
         excess = losses.hinge(delta, limit)
         taf = sum(ops.split(excess, 2, axis=0)) if copies == 2 else excess
-        return Outcome(outputs[:pairs], taf, delta, limit, drawn)
+        return Outcome(outputs[:pairs], taf, delta, limit, sampled)
 
     def _key_outputs(self, image, partner, training):
         """The plain pass; partners take part where batch norm is to see them."""

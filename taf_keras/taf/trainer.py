@@ -49,22 +49,6 @@ class TAFTrainer(keras.Model):
         """RGB (batch, height, width, 3) -> float32 logits at the same size."""
         return self.network(ops.cast(images, "float32"), training=training)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing is left to build, and under a strategy Keras would average a batch to do it."""
-
-    def _get_metrics_result_or_logs(self, logs):
-        """The metrics in `logs` themselves: Keras' own are means of the replicas' equal figures."""
-        results = self.get_metrics_result()
-        return {name: results[name] for name in logs}
-
-    def _figures(self, results):
-        """What a step returns: figures that are the same on all replicas.
-
-        Over several workers Keras takes the mean of what they return along its first axis: hence one.
-        """
-        several = isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        return {name: value[None] for name, value in results.items()} if several else results
-
     def train_step(self, batch):
         variables, gradients = self.network.trainable_variables, None
         for part in self._small_batches(batch):
@@ -77,7 +61,7 @@ class TAFTrainer(keras.Model):
         results = {metric.name: metric.result() for metric in self.train_metrics}
         if self.branch_statistics:
             results |= self.branch_statistics.result()
-        return self._figures(results)
+        return results
 
     def _small_batches(self, batch) -> list[dict]:
         """The batch in `gradient_accumulation_steps` equal parts."""
@@ -97,10 +81,10 @@ class TAFTrainer(keras.Model):
         for metric in self.train_metrics:
             metric.update_state(values[metric.name])
         if self.branch_statistics:
-            self.branch_statistics.update_state(values["delta"], values["slack"], values["drawn"])
+            self.branch_statistics.update_state(values["delta"], values["slack"], values["sampled"])
         return gradients
 
     def test_step(self, batch):
         logits = self(batch["image"], training=False)
         self.confusion.update_state(batch["label"], ops.argmax(logits, axis=-1))
-        return self._figures(self.confusion.result())
+        return self.confusion.result()

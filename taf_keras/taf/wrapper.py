@@ -33,7 +33,7 @@ class TAF(keras.Model):
         partner: a neighbouring frame of each, without a label, of the same shape and crop.
         offset_frames: n, numbers (pairs,): how many frames the partner lies after its key frame.
         valid: bool (pairs, …), the output's shape without channels, False in padding; optional.
-        key_branch, partner_branch: i1 and i2, int (pairs,), positions in `change_rates`; drawn where absent.
+        key_branch, partner_branch: i1 and i2, int (pairs,), positions in `change_rates`; sampled if absent.
     `taf_keras.pairs` makes such batches.
 
     Args:
@@ -50,7 +50,7 @@ class TAF(keras.Model):
         relative: measure c_i against the input's own change, RGB in [0, 255], instead of |n| (Section 5.4).
         batch_norm_frames: `key`: batch norm takes its statistics from the key frames, so that partners act
             through R+ alone; `all`: from every frame, as Keras does.
-        seed: of the branches that are drawn; None draws one.
+        seed: of the branches that are sampled; None samples one.
         layers: {branch: layer} where branches are to have other names than their layers; see `Cut`.
     Raises: ArgumentError, a ValueError, for a network, layer or setting that cannot be used.
 
@@ -103,10 +103,10 @@ class TAF(keras.Model):
             shape=(), initializer="zeros", trainable=False, autocast=False, dtype="float32", name="weight"
         )
         self.weight = weight
-        self.draws = keras.random.SeedGenerator(seed)
-        # Keras reports what is in `metrics`: nothing where no branch can be drawn.
-        self._taf = ReplicaMean("taf") if self.term.drawable else None
-        self._branches = BranchStatistics(self.term.branches) if self.term.drawable else None
+        self.sampling = keras.random.SeedGenerator(seed)
+        # Keras reports what is in `metrics`: nothing where no branch can be sampled.
+        self._taf = ReplicaMean("taf") if self.term.swappable else None
+        self._branches = BranchStatistics(self.term.branches) if self.term.swappable else None
         self.built = True  # its layers are the network's
 
     @property
@@ -138,15 +138,15 @@ class TAF(keras.Model):
         return outcome.outputs
 
     def _branches_of(self, inputs) -> list:
-        if not self.term.drawable:
+        if not self.term.swappable:
             return [None, None]
-        allowed = ops.convert_to_tensor(np.int32(self.term.drawable))
+        allowed = ops.convert_to_tensor(np.int32(self.term.swappable))
         pairs = ops.shape(inputs["image"])[0]
         return [
             inputs[name]
             if name in inputs
             else ops.take(
-                allowed, keras.random.randint((pairs,), 0, len(self.term.drawable), seed=self.draws)
+                allowed, keras.random.randint((pairs,), 0, len(self.term.swappable), seed=self.sampling)
             )
             for name in ("key_branch", "partner_branch")
         ]
@@ -162,7 +162,7 @@ class TAF(keras.Model):
         term = ops.cast(self._weight * ops.mean(outcome.taf), loss.dtype)
         # Metrics here, and not in `call`, since JAX lets them change in a step's loss alone.
         self._taf.update_state(outcome.taf)
-        self._branches.update_state(outcome.delta, outcome.slack, outcome.drawn)
+        self._branches.update_state(outcome.delta, outcome.slack, outcome.sampled)
         return loss + self._aggregate_additional_loss(term)  # over the number of replicas
 
     def test_step(self, *args, **kwargs):
@@ -174,18 +174,18 @@ class TAF(keras.Model):
 
     def get_metrics_result(self):
         results = super().get_metrics_result()
-        if not _testing.get() or not self.term.drawable:
+        if not _testing.get() or not self.term.swappable:
             return results
         own = {self._taf.name, *self._branches.result()}  # those of training say nothing of an evaluation
         return {name: value for name, value in results.items() if name not in own}
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store["draws"] = ops.convert_to_numpy(self.draws.state)  # Keras leaves generators out
+        store["sampling"] = ops.convert_to_numpy(self.sampling.state)  # Keras leaves generators out
 
     def load_own_variables(self, store):
-        self.draws.state.assign(store["draws"])
-        super().load_own_variables({name: store[name] for name in store.keys() if name != "draws"})  # noqa: SIM118
+        self.sampling.state.assign(store["sampling"])
+        super().load_own_variables({name: store[name] for name in store.keys() if name != "sampling"})  # noqa: SIM118
 
     def get_config(self):
         term = self.term
@@ -202,7 +202,7 @@ class TAF(keras.Model):
             "symmetric": term.symmetric,
             "relative": term.relative,
             "batch_norm_frames": "key" if term.parts.key_statistics else "all",
-            "seed": self.draws.get_config()["seed"],
+            "seed": self.sampling.get_config()["seed"],
             "layers": dict(zip(term.branches, term.cut.positions, strict=True)),
             "name": self.name,
         }

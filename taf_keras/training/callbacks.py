@@ -1,11 +1,11 @@
-"""What happens beside the steps: progress, logs, pictures, checkpoints, and the stop at a NaN."""
+"""What happens beside the steps: progress, logs, pictures, and the stop at a NaN."""
 
 from __future__ import annotations
 
 import csv
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -14,14 +14,17 @@ import pandas as pd
 import tensorflow as tf
 
 from taf_keras.clips.clip import Split
+from taf_keras.config import Config
 from taf_keras.errors import UserError, first_line
+from taf_keras.evaluation.evaluate import Predict
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.files import replaced
 from taf_keras.progress import Progress
 from taf_keras.storage import checkpoint
-from taf_keras.training.begun_epoch import epoch_sums
-from taf_keras.training.interruption import StopRequest
-from taf_keras.training.steps import CountSteps, EveryFewSteps
+from taf_keras.storage.run import Run
+from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.training.collapse import WatchBranches
+from taf_keras.training.steps import CountSteps, EveryFewSteps, WriteSteps
 
 
 class StepLogs(CountSteps):
@@ -153,59 +156,6 @@ class ShowProgress(CountSteps):
             self.validation = f"  val mIoU {float(logs['val_miou']):.1%}"
 
 
-class SaveCheckpoints(CountSteps):
-    """Saves the whole state after some epochs, every few minutes, and where a signal ends the run.
-
-    A signal is obeyed, and the minutes are looked at, at the end of a step; after the last step of an epoch,
-    at the end of its validation. Goes last: what the others write of an epoch is written when its checkpoint
-    is.
-
-    Args:
-        after: epochs, counted from 1, after which there is a checkpoint.
-        minutes: age of the last checkpoint at which there is another one.
-        check: called before each; raises UserError where there is nothing worth saving.
-        best: None, or the best validation so far, whose checkpoint is kept.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        after: Sequence[int],
-        minutes: float,
-        steps_per_epoch: int,
-        first_step: int,
-        request: StopRequest,
-        check: Callable[[], None],
-        best: checkpoint.Best | None = None,
-    ):
-        super().__init__(first_step)
-        self.folder, self.after, self.seconds = folder, frozenset(after), 60 * minutes
-        self.steps_per_epoch, self.request, self.check, self.best = steps_per_epoch, request, check, best
-        self.saved = time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
-        if self.step % self.steps_per_epoch and self._is_due():
-            self._save()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.best is not None and logs.get("val_miou", -math.inf) > self.best.miou:
-            self.best = checkpoint.Best(self.step, float(logs["val_miou"]))
-        if epoch + 1 in self.after or self._is_due():
-            self._save()
-
-    def _is_due(self) -> bool:
-        return self.request.signal is not None or time.monotonic() - self.saved >= self.seconds
-
-    def _save(self) -> None:
-        self.check()
-        whole_epoch = self.step % self.steps_per_epoch == 0
-        sums = {} if whole_epoch else epoch_sums(self.model)
-        path = checkpoint.save(self.model, self.folder, self.step, sums, self.best)
-        self.saved = time.monotonic()
-        self.request.obey(f"step {self.step} is saved in {path}")
-
-
 class WritePictures(keras.callbacks.Callback):
     """Writes image, truth and prediction of a few validation frames to TensorBoard at each validation."""
 
@@ -225,3 +175,31 @@ class WritePictures(keras.callbacks.Callback):
                 name = f"image, truth, prediction/{self.split.clips[i].name}"
                 tf.summary.image(name, enlarged(picture)[None])
         self.writer.flush()
+
+
+def writers(
+    config: Config,
+    trainer: TAFTrainer,
+    predict: Predict,
+    splits: Mapping[str, Split],
+    run: Run,
+    first_step: int,
+    steps: int,
+    progress: Progress,
+) -> list[keras.callbacks.Callback]:
+    """What writes figures and pictures of a training into its folder, after what adds to the logs."""
+    runtime, size = config.runtime, config.data.image_size
+    first_epoch = first_step // (steps // config.training.epochs)
+    validates = runtime.validations > 0
+    return [
+        *(
+            [WatchBranches(trainer.network, config.branch_layers, splits["val"], size)]
+            if validates and config.swaps
+            else []
+        ),
+        WriteHistory(run.history_file, first_epoch),
+        WriteSteps(run.step_logs, runtime.log_every, first_step),
+        WriteEpochs(run.tensorboard, update_freq="epoch", write_graph=False),
+        *([WritePictures(run.tensorboard / "pictures", predict, splits["val"], size)] if validates else []),
+        ShowProgress(progress, first_step, steps),
+    ]

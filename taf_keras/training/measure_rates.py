@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
-import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.config import Config
-from taf_keras.evaluation.network import latest_checkpoint, load_network
-from taf_keras.pipeline.batches import training_batches
+from taf_keras.errors import UserError
+from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
-from taf_keras.training.objective import build_term
 
-PAIRS = 512  # unlabelled pairs, drawn as in training
+PAIRS = 512  # unlabelled pairs, sampled as in training
 
 
-def with_measured_rates(config: Config, split: Split) -> Config:
-    """The configuration with numbers in place of `auto`.
+def measured_rates(config: Config) -> tuple[float, ...]:
+    """c_1 … c_m for `auto`, of `rates_on` the training split.
 
-    c_i is the quantile `rates_quantile` of δ_i / |n| over pairs of `split`, both ways, that are drawn and
-    augmented as training would, n = 0 apart; δ_i is Eq. 3 for the run `rates_from` in inference mode. A
-    model that was trained without the constraint says how fast each of its branches moves the prediction;
-    a quantile q asks every branch to be slower than a share 1 − q of what it was.
+    In a process of its own: a training chooses its devices before TensorFlow's first operation.
 
-    Raises: UserError for a run without a checkpoint, or of another model.
+    Raises: UserError for data that cannot be used, a run without a checkpoint, or of another model.
     """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        rates, refusal = process.submit(_measure, config).result()
+    if refusal:
+        raise UserError(refusal)
+    return rates
+
+
+def _measure(config: Config) -> tuple[tuple[float, ...], str]:
+    """Runs in the process. Errors come back as text: not all of them can be pickled."""
+    from taf_keras.devices import prepare
+
+    prepare()
+    try:
+        split = load_checked(config.data, "train", config.data.temporal_context, config.runtime.threads)
+        return rates_on(split, config), ""
+    except UserError as error:
+        return (), str(error)
+
+
+def rates_on(split: Split, config: Config) -> tuple[float, ...]:
+    """c_i is the quantile `rates_quantile` of δ_i / |n| over pairs of `split`, both ways.
+
+    Pairs are sampled and augmented as training would, n = 0 apart; δ_i is Eq. 3 for the run `rates_from` in
+    inference mode. A model that was trained without the constraint says how fast each of its branches moves
+    the prediction; a quantile q asks every branch to be slower than a share 1 − q of what it was.
+    """
+    import tensorflow as tf
+
+    from taf_keras.evaluation.network import latest_checkpoint, load_network
+    from taf_keras.pipeline.batches import training_batches
+    from taf_keras.training.objective import build_term
+
     free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
     run = Run(config.taf.rates_from)
-    network = load_network(run.config, split.classes.names, latest_checkpoint(run))
-    term = build_term(free, network)
+    term = build_term(free, load_network(run.config, split.classes.names, latest_checkpoint(run)))
     arguments = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
     deltas = tf.function(lambda batch: term(*(batch[name] for name in arguments), training=False).delta)
     steps = -(-PAIRS // (2 * free.key_frames_per_step))
@@ -40,10 +68,9 @@ def with_measured_rates(config: Config, split: Split) -> Config:
         for step, batch in enumerate(training_batches(split, free, steps=steps), 1):
             n = np.abs(np.tile(batch["offset_frames"].numpy(), 2))  # key frames, then their partners
             for branch in range(len(rates)):
-                drawn = tf.fill(tf.shape(batch["offset_frames"]), branch)
-                delta = deltas(batch | {"key_branch": drawn, "partner_branch": drawn}).numpy()
+                sampled = tf.fill(tf.shape(batch["offset_frames"]), branch)
+                delta = deltas(batch | {"key_branch": sampled, "partner_branch": sampled}).numpy()
                 rates[branch].append(delta[n > 0] / n[n > 0])
             progress(step, steps)
-    measured = [float(np.quantile(np.concatenate(r), config.taf.rates_quantile)) for r in rates]
-    rounded = tuple(float(f"{rate:.3g}") for rate in measured)
-    return replace(config, taf=replace(config.taf, change_rates=rounded))
+    measured = (np.quantile(np.concatenate(r), config.taf.rates_quantile) for r in rates)
+    return tuple(float(f"{rate:.3g}") for rate in measured)

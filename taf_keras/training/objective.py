@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
 from taf_keras.config import Config
+from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.storage.run import Run
 from taf_keras.taf.objectives import Eq6, KeyFrames, Objective
 from taf_keras.taf.partner_labels import PartnerLabels
 from taf_keras.taf.term import TAFTerm
@@ -39,3 +41,15 @@ def build_term(config: Config, network: keras.Model) -> TAFTerm:
         relative=taf.relative,
         batch_norm_frames=taf.batch_norm_frames,
     )
+
+
+def load_teacher(config: Config, class_names: Sequence[str]) -> Callable | None:
+    """For `pseudo` the trained network of its teacher's run, images -> logits; None for other methods.
+
+    Raises: UserError for a run without a checkpoint.
+    """
+    if config.taf.method != "pseudo":
+        return None
+    run = Run(config.partner_labels.teacher)
+    network = load_network(run.config, class_names, latest_checkpoint(run))
+    return lambda images: network(images, training=False)

@@ -16,7 +16,7 @@ class CoupledSGD(keras.optimizers.SGD):
     The `weight_decay` of Keras is decoupled: it multiplies the weights by 1 − lr·decay beside the
     momentum, which at momentum 0.9 decays ten times less.
 
-    As in all of Keras, the learning rate is applied before the momentum. PyTorch applies it behind:
+    As in all of Keras, the learning rate is applied before the momentum. PyTorch applies it after:
     the two agree at a constant rate and differ slightly while the rate changes.
 
     Args:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 
-from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.clips.decode import read_image
-from taf_keras.config import Config, check_crop_size, check_weights_file, with_model_file
+from taf_keras.config import Config, check_crop_size
 from taf_keras.datasets.load import class_table, evaluation_split
-from taf_keras.errors import PartlyDone, UserError
+from taf_keras.devices import out_of_memory
+from taf_keras.errors import UserError
 from taf_keras.files import write_json, writing
 from taf_keras.inspection.check import load_checked
+from taf_keras.inspection.partner_reach import partners_within
 from taf_keras.multi_worker.cluster import read_cluster
-from taf_keras.progress import clock
+from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
+from taf_keras.training.resolve import resolve
+
+_LESS_MEMORY = (
+    "a smaller --batch_size or --crop_size needs less, and so does the same batch in "
+    "--gradient_accumulation_steps; for validations there is --eval_batch_size"
+)
 
 
 def train(config: Config) -> dict:
@@ -30,177 +36,210 @@ def train(config: Config) -> dict:
     Raises: UserError for bad input, a loss that is not finite, a worker that is lost, a device without
         memory, or a disk that cannot be written; PartlyDone where an optional format of the export failed;
         Interrupted when a signal has stopped the run.
+
+    Example:
+        >>> train(Config(runtime=RuntimeConfig(model_dir="runs/mine")))["miou"]
+        0.55
     """
     started = time.monotonic()
 
-    # 1. What can be refused at once, without TensorFlow and without reading images.
+    # ------------------------------------------------------------------------------------------- Resolve
+    # What can be refused at once: without TensorFlow's seconds, and without reading an image.
     cluster = read_cluster(config)
-    config = with_model_file(config)
-    run, measured = Run(config.runtime.model_dir), config.measures_rates
-    if config.measures_rates and run.config.is_file():
-        config = _rates_of(run, config)
-    run.check(config)
-    check_weights_file(config.model.backbone_weights)
-    classes = class_table(config.data)
-    if config.taf.method == "pseudo":
-        _check_trained("teacher", config.partner_labels.teacher, config)
-    if config.measures_rates:
-        _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
+    run = Run(config.runtime.model_dir)
+    config = resolve(config, run, cluster)
+    data, training, runtime = config.data, config.training, config.runtime
+    classes = class_table(data)
+    chief = cluster.is_chief  # it alone reads and writes the run's folder
     if run.has_ended:
         print(f"{run.folder}: this run has ended already; its metrics are in {run.metrics_file}")
-        if config.runtime.export_formats and cluster.is_chief:
+        if chief and runtime.export_formats:
+            from taf_keras.training.formats import add_formats
+
             with run.claim(config), writing(run.folder):
-                _add_formats(run, config, classes)
-        return run.metrics()
-    if cluster.is_chief:
-        run.refuse_if_held()
-    names = dict.fromkeys(["train", evaluation_split(config.data)])
-    if config.runtime.validations:
-        names |= {"val": None}
+                add_formats(run, config, classes)
+        return run.metrics
 
-    # 2. Files on disk are looked at before TensorFlow's seconds, clips generated after what it refuses.
-    generates = config.data.dataset == "synthetic"
-    splits = {} if generates else _load(config, names)
-    from taf_keras.multi_worker.connection import broken_connections, from_chief
-    from taf_keras.training.session import Session
-    from taf_keras.training.strategy import build_strategy
+    # ---------------------------------------------------------------------------------------------- Data
+    # Every file of every split, before anything is built for it.
+    final = evaluation_split(data)
+    splits = {
+        name: load_checked(data, name, partners_within(data, config.taf.method, name), runtime.threads)
+        for name in dict.fromkeys(["train", final, *(["val"] if runtime.validations else [])])
+    }
+    frame = read_image(splits["train"].clips[0].key_frame.image, data.image_size)
+    check_crop_size(data.crop_size or frame.shape[:2], frame.shape[:2], config.model.output_stride)
+    steps_per_epoch = config.steps_per_epoch(len(splits["train"].clips))
+    steps = training.epochs * steps_per_epoch
 
-    with broken_connections(cluster):
-        strategy = build_strategy(config, cluster)
-        if config.measures_rates:
-            from taf_keras.training.measure_rates import with_measured_rates
+    # --------------------------------------------------------------------------------------------- Model
+    # From here on there is TensorFlow, and other workers whose end is one line here.
+    import keras
+    import tensorflow as tf
 
-            splits = splits or _load(config, names)
-            config = with_measured_rates(config, splits["train"])
-        if measured and cluster.is_distributed:
-            rates = tuple(map(float, from_chief(strategy, config.change_rates)))
-            config = replace(config, taf=replace(config.taf, change_rates=rates))
-        session = Session(config, classes, cluster, strategy)
-        splits = splits or _load(config, names)
-        _check_input_size(config, splits, session.network)
+    from taf_keras.evaluation.confusion import ConfusionMatrix
+    from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
+    from taf_keras.evaluation.network import exported_checkpoint, load_network
+    from taf_keras.models.build import build_model
+    from taf_keras.multi_worker.connection import broken_connections, share_state, wait_for_all
+    from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
+    from taf_keras.pipeline.batches import evaluation_batches, training_batches
+    from taf_keras.serving.export import check_formats, export_model
+    from taf_keras.training import callbacks, checkpoints, screens
+    from taf_keras.training import steps as stepping
+    from taf_keras.training.formats import add_formats
+    from taf_keras.training.interruption import stop_requests
+    from taf_keras.training.objective import build_objective, load_teacher
+    from taf_keras.training.optimizer import build_optimizer
+    from taf_keras.training.strategy import build_strategy, distribute, is_deterministic
 
-        # 3. The work.
+    check_formats(runtime.export_formats)
+    with ExitStack() as stack:
+        stack.enter_context(broken_connections(cluster))
+        strategy, config = build_strategy(config, cluster)
+        replicas = strategy.num_replicas_in_sync
+        config.check_accumulation(replicas)
+        deterministic = is_deterministic(runtime)
+        compile_arguments = stepping.compile_arguments(runtime, replicas, deterministic)
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(training.seed)
+        keras.config.set_dtype_policy(training.dtype)
+        with strategy.scope():
+            network = build_model(config.model, len(classes))
+            _check_input_size(config, network, frame)
+            trainer = ReplicatedTrainer(
+                build_objective(config, network, load_teacher(config, classes.names)),
+                ConfusionMatrix(classes.names),
+                replicas,
+                training.gradient_accumulation_steps,
+            )
+            trainer.compile(build_optimizer(training, steps), **compile_arguments)
+            trainer.optimizer.build(network.trainable_variables)
+        predict = network_predictor(network)
+
+        # ------------------------------------------------------------------------------------------- Loop
+        if chief:
+            stack.enter_context(run.claim(config))
+        stack.enter_context(writing(run.folder))
+        if chief:
+            screens.announce(config, splits, network, strategy, cluster)
+        first_step, sums, best = checkpoints.resume(trainer, run) if chief else (0, {}, checkpoints.Best())
+        first_step = share_state(cluster, strategy, trainer, first_step)
+        began = time.monotonic()
+
+        def val_batches(share):
+            size, threads = runtime.eval_batch_size, runtime.threads
+            return evaluation_batches(splits["val"], data.image_size, size, threads, share)
+
+        validated, validation = stepping.validated_epochs(config), {}
+        if runtime.validations and first_step < steps:
+            validation = {
+                "validation_data": distribute(strategy, val_batches),
+                "validation_freq": validated,
+            }
+        with (
+            Progress("training") as progress,
+            _readers_errors(),
+            out_of_memory(_LESS_MEMORY),
+            stop_requests() as request,
+        ):
+            # In this order: what adds to the logs comes before what writes them, and a checkpoint is saved
+            # when all that belongs to its epoch is written.
+            finite = callbacks.StopAtNaN(
+                run.checkpoints, runtime.log_every, first_step, predict, frame if chief else None
+            )
+            around = [checkpoints.GoOnWithEpoch(sums), callbacks.StepLogs(training.batch_size), finite]
+            if chief:
+                around += callbacks.writers(
+                    config, trainer, predict, splits, run, first_step, steps, progress
+                )
+                around.append(
+                    checkpoints.SaveCheckpoints(
+                        run.checkpoints,
+                        validated,
+                        runtime.checkpoint_minutes,
+                        steps_per_epoch,
+                        first_step,
+                        request,
+                        finite.check,
+                        best if training.keep_best == "miou" else None,
+                    )
+                )
+            # The rest of an epoch that was interrupted, then the whole epochs.
+            for first, end in stepping.stretches(first_step, steps, steps_per_epoch):
+
+                def batches(share, first=first, end=end):
+                    return training_batches(splits["train"], config, first, end, share).repeat()
+
+                stepping.fit(
+                    trainer,
+                    distribute(strategy, batches),
+                    first,
+                    end,
+                    steps_per_epoch,
+                    around,
+                    validation,
+                )
+        training_seconds = time.monotonic() - began
+
+        # ----------------------------------------------------------------------------------------- Finish
+        # The chief evaluates and exports, with a network that knows nothing of replicas.
         metrics = {}
-        with run.claim(config) if cluster.is_chief else nullcontext(), writing(run.folder):
-            if cluster.is_chief:
-                _announce(config, splits, session)
-            outcome = session.train(splits, run)
-            if cluster.is_chief:
-                metrics = session.finish(splits, run) | outcome
-                metrics["files_left_out"] = {name: len(split.left_out) for name, split in splits.items()}
-                metrics["untrained_classes"] = list(splits["train"].absent_classes)
-                metrics |= {"seed": config.training.seed, "seconds": time.monotonic() - started}
-                write_json(
-                    run.metrics_file, metrics
-                )  # it says that the run has ended: what follows is optional
-                _last_screen(run, metrics)
-            session.wait_for_all()
-            if cluster.is_chief:
-                _add_formats(run, config, classes)
+        if chief:
+            step, path = exported_checkpoint(run, config)
+            if replicas > 1 or training.export_weights == "best":
+                network = load_network(config, classes.names, path)
+                predict = network_predictor(network)
+            with (
+                Progress(f"evaluating {final}") as progress,
+                out_of_memory("give a smaller --eval_batch_size"),
+            ):
+                metrics, _ = evaluate_split(
+                    predict,
+                    splits[final],
+                    data.image_size,
+                    runtime.threads,
+                    progress,
+                    runtime.eval_batch_size,
+                )
+            size = read_image(splits[final].clips[0].key_frame.image, data.image_size).shape[:2]
+            export_model(network, classes, run.export, size)
+            metrics |= {
+                "weights": training.export_weights,
+                "weights_step": step,
+                "steps": steps,
+                "training_seconds": training_seconds,
+                "files_left_out": {name: len(split.left_out) for name, split in splits.items()},
+                "untrained_classes": list(splits["train"].absent_classes),
+                "seed": training.seed,
+                "seconds": time.monotonic() - started,
+            }
+            write_json(run.metrics_file, metrics)  # the run has ended: what comes after is optional
+            screens.last(run, metrics)
+        wait_for_all(cluster, strategy)
+        if chief:
+            add_formats(run, config, classes)
     return metrics
 
 
-def _add_formats(run: Run, config: Config, classes: ClassTable) -> None:
-    """Writes those of `export_formats` that the export lacks. Raises: PartlyDone for what failed."""
-    from taf_keras.evaluation.network import exported_checkpoint, load_network
-    from taf_keras.serving.export import check_formats, export_formats, missing_formats
-
-    missing = missing_formats(run.export, config.runtime.export_formats)
-    check_formats(missing)
-    if not missing:
-        return
-    _, path = exported_checkpoint(run, config)
-    single = replace(config, training=replace(config.training, dtype="float32"))
-    failed = export_formats(lambda: load_network(single, classes.names, path), run.export, missing)
-    for name, reason in failed.items():
-        print(f"failed  {name}: {reason}")
-    if done := [name for name in missing if name not in failed]:
-        print(f"wrote   {', '.join(done)} beside {run.export}")
-    if failed:
-        raise PartlyDone(
-            f"--export_formats={','.join(failed)}: could not be written ({next(iter(failed.values()))}); all "
-            "else is there, and the same command tries it again"
-        )
-
-
-def _rates_of(run: Run, config: Config) -> Config:
-    """`auto` was measured when the run began: resuming it takes the numbers of its config.json."""
-    old = run.config.taf
-    asked = (config.taf.rates_from, config.taf.rates_quantile)
-    if (old.rates_from, old.rates_quantile) != asked:
-        return config
-    return replace(config, taf=replace(config.taf, change_rates=old.change_rates))
-
-
-def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:
-    """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
-    run = Run(folder)
-    if not run.has_ended:
-        raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
-    trained = run.config
-    if trained.data.dataset != config.data.dataset:
-        raise UserError(
-            f"--{flag}={folder}: was trained on {trained.data.dataset}, not {config.data.dataset}"
-        )
-    if same_model and trained.model.model != config.model.model:
-        raise UserError(f"--{flag}={folder}: is a {trained.model.model}, not a {config.model.model}")
-
-
-def _load(config: Config, names) -> dict[str, Split]:
-    splits = {}
-    for name in names:
-        partners_within = config.data.temporal_context if name == "train" and config.uses_partners else 0
-        splits[name] = load_checked(config.data, name, partners_within, config.runtime.threads)
-    # Only the files tell whether the crop fits them.
-    image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size)
-    crop_size = config.data.crop_size or image.shape[:2]
-    check_crop_size(crop_size, image.shape[:2], config.model.output_stride)
-    return splits
-
-
-def _check_input_size(config: Config, splits: dict[str, Split], network) -> None:
+def _check_input_size(config: Config, network, frame) -> None:
     """UserError where a model of the user's takes frames of one size alone, and gets others."""
-    fixed = network.inputs[0].shape[1:3]
-    if None in fixed:
-        return
-    image = read_image(splits["train"].clips[0].key_frame.image, config.data.image_size).shape[:2]
-    if not fixed == image == tuple(config.data.crop_size or image):
+    fixed, image = network.inputs[0].shape[1:3], frame.shape[:2]
+    if None not in fixed and not fixed == image == tuple(config.data.crop_size or image):
         size = "x".join(map(str, fixed))
         raise UserError(f"--model={config.model.model}: takes {size} px alone: give --image_size={size}")
 
 
-def _announce(config: Config, splits: dict[str, Split], session) -> None:
-    counts = ", ".join(f"{len(split.clips)} {name}" for name, split in splits.items())
-    print(f"data    {config.data.dataset}: {counts} clips")
-    parameters = session.network.count_params()
-    on = "" if config.model.is_own else f" on {config.model.backbone}"
-    print(f"model   {config.model.model}{on}, {parameters:,} parameters")
-    if config.taf.method in ("taf", "slow"):
-        pairs = zip(config.branches, config.change_rates, strict=True)
-        rates = ", ".join(f"{branch} {rate:g}" for branch, rate in pairs)
-        print(f"method  {config.taf.method}, λ = {config.taf.weight:g}, change rates {rates}")
-    elif config.taf.method == "propagate":
-        tolerance_px = config.partner_labels.flow_tolerance_px
-        print(f"method  propagate, labels by optical flow that returns to within {tolerance_px:g} px")
-    elif config.taf.method == "pseudo":
-        labels = config.partner_labels
-        print(f"method  pseudo, labels of {labels.teacher} where it is {labels.confidence:.0%} sure")
-    else:
-        print("method  baseline, key frames only")
-    print(f"devices {session.devices}")
-    devices = f" on {session.replicas} replicas" if session.replicas > 1 else ""
-    steps = config.training.epochs * config.steps_per_epoch(len(splits["train"].clips))
-    print(f"steps   {steps} of {config.key_frames_per_step} key frames{devices}", flush=True)
+@contextmanager
+def _readers_errors():
+    """Gives a UserError of the reader threads back as what it is; tf.data wraps it in one of its own."""
+    import tensorflow as tf
 
-
-def _last_screen(run: Run, metrics: dict) -> None:
-    from taf_keras.evaluation.evaluate import describe
-
-    print(
-        f"\n{describe(metrics)}\n"
-        f"{clock(metrics['seconds'])} in all, {clock(metrics['training_seconds'])} of it training\n\n"
-        f"everything is in {run.folder}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
-        f"  look at it     tensorboard --logdir={run.tensorboard}\n"
-        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split=val\n"
-        f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
-    )
+    try:
+        yield
+    except tf.errors.OpError as error:
+        _, found, message = error.message.partition("UserError: ")
+        if not found:
+            raise
+        raise UserError(message.splitlines()[0]) from None

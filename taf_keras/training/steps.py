@@ -1,14 +1,15 @@
-"""How many steps run in one call, how they are compiled, and callbacks that count steps and not calls."""
+"""Steps: how they are compiled, how many run in one call, in which stretches, and what counts them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from taf_keras.config import RuntimeConfig
+from taf_keras.config import Config, RuntimeConfig
 from taf_keras.errors import UserError
 
 
@@ -58,6 +59,52 @@ def end_calls_with_epochs(trainer: keras.Model, steps_per_epoch: int) -> None:
             trainer.steps_per_execution, trainer.train_function = most, train
 
     trainer.train_function = train
+
+
+def validated_epochs(config: Config) -> list[int]:
+    """The epochs, counted from 1, after which there are a validation and a checkpoint.
+
+    They are `--validations`, evenly spread, or all where there are fewer; the last is always among them.
+    """
+    epochs = config.training.epochs
+    count = min(max(1, config.runtime.validations), epochs)
+    return [epochs * i // count for i in range(1, count + 1)]
+
+
+def stretches(first_step: int, steps: int, steps_per_epoch: int) -> list[tuple[int, int]]:
+    """The steps to be done as ranges: the rest of an epoch that has begun, and the whole epochs."""
+    whole = -(-first_step // steps_per_epoch) * steps_per_epoch
+    return [stretch for stretch in ((first_step, whole), (whole, steps)) if stretch[0] < stretch[1]]
+
+
+def fit(
+    trainer: keras.Model,
+    batches,
+    first_step: int,
+    end: int,
+    steps_per_epoch: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    validation: dict,
+) -> None:
+    """The steps of one stretch [first_step, end), by Keras' `fit`.
+
+    Args:
+        batches: of these steps, and without an end: Keras, which counts full calls, would stop too early.
+        validation: `validation_data` and `validation_freq`, or nothing.
+    """
+    steps = min(end - first_step, steps_per_epoch)
+    epochs = -(-end // steps_per_epoch)
+    end_calls_with_epochs(trainer, steps)
+    trainer.fit(
+        batches,
+        initial_epoch=first_step // steps_per_epoch,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=DeviceLogs(callbacks, add_history=True, model=trainer, epochs=epochs, steps=steps),
+        **validation,
+    )
 
 
 class CountSteps(keras.callbacks.Callback):
@@ -123,7 +170,7 @@ class WriteSteps(EveryFewSteps):
         self.before = sums
         with self.writer.as_default(step=self.step):
             for name, value in figures.items():
-                if math.isfinite(value):  # a branch that was not drawn has none
+                if math.isfinite(value):  # a branch that was not sampled has none
                     tf.summary.scalar(f"batch_{name}", value)
 
     def _sums(self) -> list[np.ndarray]:

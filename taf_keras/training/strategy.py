@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from taf_keras.config import Config
+from taf_keras.config import Config, RuntimeConfig
 from taf_keras.devices import prepare
 from taf_keras.errors import UserError
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.multi_worker.connection import connect
 from taf_keras.pipeline.share import Share
+from taf_keras.training.resolve import with_rates
 
 
-def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
+def build_strategy(config: Config, cluster: Cluster) -> tuple[tf.distribute.Strategy, Config]:
     """The strategy of `config.runtime.strategy`; `auto` takes all GPUs, and all workers of a cluster.
+
+    With it comes the configuration, on other workers than the chief with its measured change rates.
 
     Without a GPU, `mirrored` splits the CPU into `replicas` logical devices: slower than one, and good
     for trying it out. This must come before TensorFlow's first operation: it makes the GPUs ready.
@@ -29,7 +32,7 @@ def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
     if not cluster.is_distributed and runtime.strategy != "mirrored" and not auto:
         if (runtime.replicas or 1) != 1:
             raise UserError(f"--replicas={runtime.replicas}: more than one needs --strategy=mirrored")
-        return tf.distribute.get_strategy()
+        return tf.distribute.get_strategy(), config
 
     count = runtime.replicas or max(1, len(gpus))
     if gpus and count > len(gpus):
@@ -45,9 +48,15 @@ def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
         if not gpus and count > 1:
             raise UserError(f"--replicas={count}: a worker without a GPU has one")
         tf.config.set_visible_devices(gpus[:count], "GPU")
-        return connect(cluster, config)
+        strategy, rates = connect(cluster, config)
+        return strategy, with_rates(config, rates) if config.measures_rates else config
     devices = [f"/gpu:{i}" for i in range(count)] if gpus else _logical_cpus(count)
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(devices), config
+
+
+def is_deterministic(runtime: RuntimeConfig) -> bool:
+    """Whether operations give the same each time. It costs nothing on a CPU, but keeps XLA off."""
+    return runtime.deterministic or not tf.config.list_physical_devices("GPU")
 
 
 def distribute(strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset]):

@@ -1,0 +1,1 @@
+"""Frames out of videos: decoded, matched to key frames, written."""

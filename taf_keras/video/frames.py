@@ -6,26 +6,25 @@ frame in many files, and counts are estimates. A frame's index is how many frame
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import count
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from taf_keras.clips.decode import read_image
 from taf_keras.errors import UserError
+from taf_keras.files import reads, write_bytes
+from taf_keras.sizes import Size
 
-PART = ".part"  # ends the names of files that are being written; no reader takes them for images
 DEINTERLACE = "ffmpeg -i {} -vf yadif -crf 12 progressive.mp4"  # keeps the number of frames
 
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
+class Decoded(NamedTuple):
     """One decoded frame.
 
     Attributes:
@@ -48,36 +47,27 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
 
     Raises: UserError for a file that is missing or not a video.
     """
-    capture = _open(video)
+    with reads(video), video.open("rb"):
+        pass
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise UserError(f"{video}: is not a readable video ({video.stat().st_size} bytes)")
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    frame = None
+    index, frame = 0, None
     try:
-        for index in count():
-            if not capture.grab():
-                break
+        while capture.grab():
             if frame is not None:
                 yield frame
             image = capture.retrieve()[1] if wanted(index) else None
             frame = Decoded(index, capture.get(cv2.CAP_PROP_POS_MSEC), image)
+            index += 1
         if frame is not None:
-            yield replace(frame, image=None) if frame.index + 1 < announced else frame
+            yield frame._replace(image=None) if index < announced else frame
     finally:
         capture.release()
 
 
-def _open(video: Path) -> cv2.VideoCapture:
-    try:
-        with video.open("rb"):
-            pass
-    except OSError as error:
-        raise UserError(f"{video}: cannot be read: {error.strerror or error}") from None
-    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise UserError(f"{video}: is not a readable video ({video.stat().st_size} bytes)")
-    return capture
-
-
-def image_size(video: Path) -> tuple[int, int]:
+def image_size(video: Path) -> Size:
     """(height, width) of the first frame, px. UserError for a file that is not a video or has no frames."""
     first = next(decode(video, lambda index: True), None)
     if first is None or first.image is None:
@@ -88,9 +78,7 @@ def image_size(video: Path) -> tuple[int, int]:
 def irregularity(times_ms: Sequence[float]) -> str | None:
     """A sentence on frames that are not evenly spaced in time; None where all are."""
     intervals = np.diff(times_ms)
-    if not intervals.size:
-        return None
-    usual = np.median(intervals)
+    usual = np.median(intervals) if intervals.size else 0.0
     odd = np.abs(intervals - usual) > max(1.5, 0.1 * usual)  # some containers round to whole ms
     if not odd.any():
         return None
@@ -104,7 +92,7 @@ def irregularity(times_ms: Sequence[float]) -> str | None:
 def save_frames(
     video: Path,
     targets: dict[int, Path],
-    size: tuple[int, int],
+    size: Size,
     quality: int,
     jobs: int,
     on_progress: Callable[[int, int], None],
@@ -123,29 +111,17 @@ def save_frames(
     frames = max(targets) + 1
     waiting = deque()
     with ThreadPoolExecutor(jobs) as pool:
-        for frame in decode(video, targets.__contains__):
+        for frame in islice(decode(video, targets.__contains__), frames):
             if frame.image is not None:
                 waiting.append(pool.submit(_save, frame.image, targets[frame.index], size, quality))
             if len(waiting) > 2 * jobs:  # decoding may be faster than encoding, and frames are large
                 waiting.popleft().result()
             on_progress(frame.index + 1, frames)
-            if frame.index + 1 == frames:
-                break
         for future in waiting:
             future.result()
 
 
-def _save(image: np.ndarray, target: Path, size: tuple[int, int], quality: int) -> None:
+def _save(image: np.ndarray, target: Path, size: Size, quality: int) -> None:
     parameters = [cv2.IMWRITE_JPEG_QUALITY, quality] if target.suffix == ".jpg" else []
     _, data = cv2.imencode(target.suffix, read_image(image, size), parameters)
-    write(target, data.tobytes())
-
-
-def write(target: Path, data: bytes) -> None:
-    """Writes a file in one step: a run that is killed leaves the old file, or none, and a `PART`."""
-    part = target.with_name(target.name + PART)
-    try:
-        part.write_bytes(data)
-        os.replace(part, target)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror or error}") from None
+    write_bytes(target, data.tobytes())

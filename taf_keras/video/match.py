@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from taf_keras.clips.decode import read_image
-from taf_keras.video.frames import decode
+from taf_keras.video.frames import decode, image_size
 
 MATCHED, UNDECIDED, UNLIKE, ABSENT = "matched", "undecided", "unlike all", "not in the video"
 
@@ -88,33 +89,6 @@ class Match:
         return self.verdict == UNLIKE or self.at(offset) > _tolerance(self.difference)
 
 
-@dataclass(frozen=True)
-class Search:
-    """What `find_stills` found.
-
-    Attributes:
-        matches: one for each still, ascending.
-        times_ms: of all frames decoded.
-        looked_at: how many of them were looked at.
-        differ: whether two of those differ.
-    """
-
-    matches: list[Match]
-    times_ms: list[float]
-    looked_at: int
-    differ: bool
-
-    @property
-    def decoder_failed(self) -> bool:
-        """Whether all frames show one picture, which is none of the stills'.
-
-        OpenCV says success and gives such a picture, black or left in memory, for all frames of an interlaced
-        video that it cannot convert.
-        """
-        verdicts = {match.verdict for match in self.matches} - {ABSENT}
-        return self.looked_at > 1 and not self.differ and verdicts == {UNLIKE}
-
-
 def _tolerance(difference: float, at_end: bool = False) -> float:
     return (_CLEAR_AT_END if at_end else _CLEAR) * difference + _FLOOR
 
@@ -132,7 +106,7 @@ def find_stills(
     start: int,
     search: int,
     on_progress: Callable[[int, int], None],
-) -> Search:
+) -> tuple[list[Match], list[float], int]:
     """Compares each still with the frames at index = number + start − search … number + start + search.
 
     Frames between them are glanced at as well, so that a scene that stands still or fades to black around the
@@ -141,6 +115,10 @@ def find_stills(
     Args:
         stills: frame number -> image file.
         on_progress: called with (frames decoded, frames to decode).
+    Returns: a match for each still, ascending; the times of all frames decoded, ms; and how many frames were
+        looked at, where all show one picture that is none of the stills', else 0. OpenCV says success and
+        gives such a picture, black or left in memory, for all frames of an interlaced video that it cannot
+        convert.
     Raises: UserError for a still or a video that cannot be read.
     """
     numbers = np.array(sorted(stills))
@@ -154,26 +132,24 @@ def find_stills(
     def is_looked_at(index: int) -> bool:
         return index % _GLANCE == 0 or candidate_of(index).size > 0
 
-    thumbnails, shown_first, looked_at, differ, times_ms = None, None, 0, False, []
-    for frame in decode(video, is_looked_at) if frames > 0 else ():
+    height, width = image_size(video)
+    narrow = min(_WIDTH_PX, width, *(picture.shape[1] for picture in pictures))
+    size = (narrow, max(1, round(narrow * height / width)))
+    thumbnails = np.stack([_thumbnail(picture, size) for picture in pictures])
+    times_ms, shown = [], Counter()  # how many frames show each picture
+    for frame in islice(decode(video, is_looked_at), max(0, frames)):
         times_ms.append(frame.time_ms)
         if frame.image is not None:
-            picture = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
-            if thumbnails is None:
-                width = min(_WIDTH_PX, *(p.shape[1] for p in (picture, *pictures)))
-                size = (width, max(1, round(width * picture.shape[0] / picture.shape[1])))
-                thumbnails = np.stack([_thumbnail(p, size) for p in pictures])
-            rows, shown = candidate_of(frame.index), _thumbnail(picture, size)
-            shown_first = shown if shown_first is None else shown_first
-            differ = differ or not np.array_equal(shown, shown_first)
-            looked_at += 1
-            squares = (thumbnails[rows] - shown) ** 2  # (stills, height, width)
+            rows = candidate_of(frame.index)
+            thumbnail = _thumbnail(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), size)
+            squares = (thumbnails[rows] - thumbnail) ** 2  # (stills, height, width)
             differences[rows, frame.index - first - numbers[rows]] = np.sqrt(squares.mean(axis=(1, 2)))
+            shown[hash(thumbnail.tobytes())] += 1
         on_progress(frame.index + 1, frames)
-        if frame.index + 1 == frames:
-            break
     matches = [Match(int(n), first, row) for n, row in zip(numbers, differences, strict=True)]
-    return Search(matches, times_ms, looked_at, differ)
+    verdicts = {match.verdict for match in matches} - {ABSENT}
+    stuck = len(shown) == 1 < shown.total() and verdicts == {UNLIKE}
+    return matches, times_ms, shown.total() if stuck else 0
 
 
 def _thumbnail(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -185,7 +161,7 @@ def _thumbnail(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def table(matches: Sequence[Match]) -> list[str]:
     """One line per still for the terminal, under a header."""
-    lines = [f"{'key frame':>9}  {'offset':>6}  {'difference':>10}  {'margin':>6}  verdict"]
+    lines = ["key frame  offset  difference  margin  verdict"]
     for match in matches:
         offset = "" if match.offset is None else f"{match.offset:+d}"
         lines.append(
@@ -196,8 +172,5 @@ def table(matches: Sequence[Match]) -> list[str]:
 
 def summary(matches: Iterable[Match]) -> str:
     """For example '96 matched at +1, 4 undecided'."""
-    counts = Counter(
-        f"{match.verdict} at {match.offset:+d}" if match.verdict == MATCHED else match.verdict
-        for match in matches
-    )
-    return ", ".join(f"{number} {what}" for what, number in counts.most_common())
+    verdicts = (f"{m.verdict} at {m.offset:+d}" if m.verdict == MATCHED else m.verdict for m in matches)
+    return ", ".join(f"{number} {what}" for what, number in Counter(verdicts).most_common())

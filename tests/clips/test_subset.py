@@ -65,21 +65,25 @@ def footage(labelled, count=12, name="drive"):
     ]
 
 
+def windows(name, frames, temporal_context):
+    return clips_of({name: {frame.number: frame for frame in frames}}, temporal_context)
+
+
 def keys(split):
     return [(clip.video, clip.key_number) for clip in split.clips]
 
 
 def test_a_list_that_labels_every_frame_counts_each_label_once():
-    clips = [*clips_of("a", footage(range(12), name="a"), 3), *clips_of("b", footage(range(5), name="b"), 3)]
-    labelled = label_every_frame(Split("train", tuple(clips), CLASSES))
+    clips = windows("a", footage(range(12), name="a"), 3) + windows("b", footage(range(5), name="b"), 3)
+    labelled = label_every_frame(Split("train", clips, CLASSES))
     assert keys(labelled) == [*(("a", i) for i in range(12)), *(("b", i) for i in range(5))]
-    assert list(labelled.clips) == clips  # each with the window that it has
+    assert labelled.clips == clips  # each with the window that it has
 
 
 def test_a_label_in_several_windows_is_one_key_frame_with_all_its_neighbours():
     """Key frames 3 and 8, whose windows of ±4 overlap in 4 … 7, where 5 and 7 have labels, too."""
     frames = footage({3, 5, 7, 8})
-    kept = [clip for clip in clips_of("drive", frames, 4) if clip.key_number in (3, 8)]
+    kept = [clip for clip in windows("drive", frames, 4) if clip.key_number in (3, 8)]
     labelled = label_every_frame(Split("train", tuple(kept), CLASSES))
     assert keys(labelled) == [("drive", n) for n in (3, 5, 7, 8)]
     assert [labelled.clips[0], labelled.clips[3]] == kept
@@ -93,7 +97,7 @@ def test_a_label_in_several_windows_is_one_key_frame_with_all_its_neighbours():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_that_were_left_out_do_not_come_back(seed):
-    split = Split("train", tuple(clips_of("drive", footage(range(12)), 3)), CLASSES)
+    split = Split("train", windows("drive", footage(range(12)), 3), CLASSES)
     fewer = keep_labels(split, 1 / 3, seed)
     assert keys(label_every_frame(fewer)) == keys(fewer)
     assert len(fewer.clips) == 4
@@ -108,7 +112,7 @@ def test_labels_that_were_left_out_do_not_come_back(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_clips_that_were_left_out_do_not_come_back(seed):
-    split = Split("train", tuple(clips_of("drive", footage(range(12)), 3)), CLASSES)
+    split = Split("train", windows("drive", footage(range(12)), 3), CLASSES)
     fewer = keep_clips(split, 1 / 2, seed)
     labelled = label_every_frame(fewer)
     assert list(labelled.clips) == list(fewer.clips)

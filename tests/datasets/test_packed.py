@@ -1,5 +1,6 @@
 """The packed form gives what the files gave, and nothing where it is not whole."""
 
+import errno
 import json
 import os
 import re
@@ -273,7 +274,7 @@ def test_what_is_no_index_is_refused(tmp_path, text):
 
 
 def test_what_is_not_there_is_named(shards, tmp_path):
-    with pytest.raises(UserError, match=r"no such file; .*clips\.pack"):
+    with pytest.raises(UserError, match=r"no such file; .*taf_keras\.pack"):
         packed.splits(str(tmp_path))
     with pytest.raises(UserError, match=r"has no split test; it has train, val"):
         packed.load_split(str(shards), "test", CONTEXT)
@@ -302,7 +303,8 @@ pack.pack(data, Path({str(tmp_path)!r}), ("train", "val"), 100_000)
 """
     killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {"index.json.part", "train"}
+    left = {path.name.split("-")[0] for path in tmp_path.iterdir()}
+    assert left == {".index.json.tmp", ".train", "train"}
     with pytest.raises(UserError, match="no such file"):
         load_train(tmp_path)
     data = DataConfig("camvid", str(files), temporal_context=CONTEXT)
@@ -362,3 +364,21 @@ def test_a_disk_that_is_full_is_named(files, tmp_path, capsys, monkeypatch):
     assert exit.value.code == 2
     assert re.match(r"error: .*train-00000\.tfrecord: cannot be written: ", capsys.readouterr().err)
     assert not (tmp_path / "index.json").exists()
+
+
+def test_a_disk_that_is_full_at_the_end_lets_the_same_command_start_over(
+    files, tmp_path, capsys, monkeypatch
+):
+    def fail(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(SystemExit):
+            packed_by_command(files, tmp_path)
+    assert (
+        capsys.readouterr().err
+        == f"error: {tmp_path / 'index.json'}: cannot be written: No space left on device\n"
+    )
+    packed_by_command(files, tmp_path)
+    assert packed.splits(str(tmp_path)) == ("train", "val")

@@ -26,7 +26,6 @@ from options import (
     PREDICT,
     RECIPES,
     REPORT,
-    SHEET,
     SWEEP,
     TRAIN,
     flag_values,
@@ -39,15 +38,16 @@ from training.test_run import weights
 from video.test_video import SIZE, index_of, picture, write_video
 
 from flags import config_from_flags, evaluation
-from taf_keras import check as check_command
+from taf_keras import command_line
 from taf_keras import config as settings
 from taf_keras.config import Config, DataConfig
+from taf_keras.datasets import options as data_options
 from taf_keras.errors import UserError
 from taf_keras.evaluation.run import evaluate
-from taf_keras.experiments import presets, runs
+from taf_keras.experiments import presets
 from taf_keras.models import build
+from taf_keras.serving import export
 from taf_keras.studies.run import run_study
-from taf_keras.training import session
 from taf_keras.training.run import train
 
 pytestmark = [
@@ -209,8 +209,8 @@ def execute(name: str, words: list[str], folder: Path):
                 return run_study(**evaluation.study_arguments(values))
             return evaluate(**evaluation.arguments(values))
         trainer = write_trainer(folder) if name.startswith(("sweep", "table1")) else SMALL_TRAINER
-        patch.setattr(runs, "TRAIN", (sys.executable, str(trainer)))
-        for module in (settings, check_command):
+        patch.setattr(command_line, "TRAIN", (sys.executable, str(trainer)))
+        for module in (settings, data_options):
             patch.setattr(module, "DataConfig", FewClips)
         patch.setenv("XDG_CACHE_HOME", str(folder.parent))
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -224,7 +224,7 @@ def untraced(patch):
 
     Operation by operation, and without an export, a run takes a fifth of the time.
     """
-    patch.setattr(session, "export_model", lambda *_: None)
+    patch.setattr(export, "export_model", lambda *_: None)
     tf.config.run_functions_eagerly(True)
     try:
         yield
@@ -273,7 +273,6 @@ LEFT = {
     PACK: ["index.json", "train-*.tfrecord"],
     PREDICT: ["a_labels.png", "a_overlay.png"],
     REPORT: ["report.html"],
-    SHEET: ["clips.jpg"],
     SWEEP: ["results.csv", "runs.csv", "miou.png", "tensorboard/*"],
     CLUSTER: ["metrics.json", "export/saved_model.pb"],
 }
@@ -431,7 +430,7 @@ def test_sweeps_have_all_of_their_arms(done):
 
     assert arms("one_arm") == {"base"}
     assert arms("sweep_arms") == {"base", "taf_weight=1", "taf_weight=2"}
-    for study, preset in presets.STUDIES.items():
+    for study, preset in presets.SWEEPS.items():
         assert arms(f"sweep_{study}") == {arm.name for arm in preset(Config()).arms}
 
 
@@ -454,4 +453,3 @@ def test_pictures_and_pages(done):
     assert labels.shape == SIZE
     page = (done("report").folder / "report.html").read_text()
     assert all(name in page for name in ("baseline", "pseudo"))
-    assert cv2.imread(str(done("contact_sheet").folder / "clips.jpg")).shape[1] == 7 * 160

@@ -118,10 +118,14 @@ def test_a_run_is_trained_and_evaluated(installed, trained):
     assert "(2 frames of val)" in printed
 
 
+def test_the_report_has_its_template(installed, trained):
+    assert "1 runs" in installed.succeed("python", "-m", "taf_keras.report", str(trained))
+
+
 def test_commands_start_the_training_of_the_package(installed, trained):
     """A sweep asks the trainer for the settings of its arms, and of runs that have ended."""
     words = ["--output_dir=runs/tiny", "--seeds=0", "--arm=base:", "--", *TINY]
     assert "| base | 1 |" in installed.succeed("python", "-m", "taf_keras.sweep", *words)
     other = installed.run("python", "-m", "taf_keras.sweep", *words, "--learning_rate=0.5")
-    assert other.returncode == 1
+    assert other.returncode == 2
     assert "learning_rate" in other.stderr

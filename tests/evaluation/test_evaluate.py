@@ -7,7 +7,6 @@ import pytest
 
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
 from taf_keras.errors import UserError
-from taf_keras.evaluation import contact_sheet
 from taf_keras.evaluation.evaluate import describe, evaluate_split, metrics
 from taf_keras.evaluation.pictures import colourise, panel, write_pictures
 from taf_keras.evaluation.run import evaluate
@@ -125,21 +124,3 @@ def test_names_of_classes_and_clips_are_no_formulas(tmp_path):
     clips = (replace(split.clips[0], name="$x_$"),)
     split = replace(split, clips=clips, classes=replace(CLASSES, names=("road", "$sky_$", "car")))
     assert len(write_pictures(tmp_path, perfect, split, np.ones((1, 3, 3), np.int64), None)) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--clip=32"], "error: --clip=32: allowed are 0 to 31, which every split has\n"),
-        (["--clip=-1"], "error: --clip=-1: allowed are 0 to 31, which every split has\n"),
-        (["--output=clips.foo"], "error: --output=clips.foo: must end in .jpg or .png\n"),
-    ],
-)
-def test_a_contact_sheet_that_cannot_be_is_refused_before_clips_are_made(
-    arguments, message, monkeypatch, capsys
-):
-    monkeypatch.setattr(contact_sheet.sys, "argv", ["contact_sheet", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        contact_sheet.main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == message

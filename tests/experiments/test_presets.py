@@ -10,7 +10,7 @@ from flags import CONFIG_MODULES, config_from_flags
 from taf_keras.config import Config, ModelConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import check_arms
-from taf_keras.experiments.presets import STUDIES
+from taf_keras.experiments.presets import SWEEPS
 
 RECIPE = Path(__file__).parents[2] / "flags" / "recipes" / "camvid_fcn8s_resnet50_taf.flags"
 ABLATIONS = [f"--flagfile={RECIPE}", "--data_dir=data"]  # the setting of Section 4.3
@@ -29,9 +29,9 @@ def flags_of(study) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("common", [[], ABLATIONS], ids=["synthetic", "section 4.3"])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", SWEEPS)
 def test_every_arm_is_a_valid_run_with_as_many_key_frames_a_step(name, common):
-    study = STUDIES[name](parse(*common))
+    study = SWEEPS[name](parse(*common))
     check_arms(study.arms)
     assert study.reference in flags_of(study)
     configs = [parse(*common, *arm.flags) for arm in study.arms]
@@ -41,7 +41,7 @@ def test_every_arm_is_a_valid_run_with_as_many_key_frames_a_step(name, common):
 
 
 def test_change_rate_varies_the_first_branch_alone():
-    study = STUDIES["change_rate"](parse(*ABLATIONS))
+    study = SWEEPS["change_rate"](parse(*ABLATIONS))
     assert flags_of(study) == {
         "baseline": "--method=baseline --batch_size=8",
         "c1=0": "--method=taf --change_rates=0,inf,inf",
@@ -52,12 +52,12 @@ def test_change_rate_varies_the_first_branch_alone():
         "c1=inf": "--method=taf --change_rates=inf,inf,inf",
     }
     own = parse("--change_rates=1e-6,2e-6,3e-5,4e-4,5e-3")
-    arm = STUDIES["change_rate"](own).arms[3]
+    arm = SWEEPS["change_rate"](own).arms[3]
     assert parse(*arm.flags).taf.change_rates == (1e-4, 2e-6, 3e-5, 4e-4, 5e-3)
 
 
 def test_temporal_context():
-    assert flags_of(STUDIES["temporal_context"](Config())) == {
+    assert flags_of(SWEEPS["temporal_context"](Config())) == {
         "baseline": "--method=baseline --batch_size=8",
         "n_h=1": "--method=taf --temporal_context=1",
         "n_h=3": "--method=taf --temporal_context=3",
@@ -67,7 +67,7 @@ def test_temporal_context():
 
 
 def test_learning_rate_weight_has_the_papers_grid_and_its_baselines():
-    study = STUDIES["learning_rate_weight"](Config())
+    study = SWEEPS["learning_rate_weight"](Config())
     flags = flags_of(study)
     rates = ("0.005", "0.01", "0.02", "0.025", "0.05")  # Section 5.2
     assert [flags[f"baseline,lr={rate}"] for rate in rates] == [
@@ -82,7 +82,7 @@ def test_learning_rate_weight_has_the_papers_grid_and_its_baselines():
 
 
 def test_contrastive_loss():
-    assert flags_of(STUDIES["contrastive_loss"](Config())) == {
+    assert flags_of(SWEEPS["contrastive_loss"](Config())) == {
         "baseline": "--method=baseline --batch_size=8",
         "l1": "--method=taf --contrastive_loss=l1 --contrast_on=probabilities",
         "l2": "--method=taf --contrastive_loss=l2 --contrast_on=probabilities",
@@ -94,7 +94,7 @@ def test_contrastive_loss():
 
 def test_relative_change_rates_keep_their_proportions():
     config = parse(*ABLATIONS)
-    study = STUDIES["relative_change_rate"](config)
+    study = SWEEPS["relative_change_rate"](config)
     rates = {arm.name: parse(*ABLATIONS, *arm.flags) for arm in study.arms}
     assert {name for name, c in rates.items() if c.taf.relative} == {
         f"relative_x{factor}" for factor in (1, 10, 100, 1000)
@@ -107,10 +107,10 @@ def test_relative_change_rates_keep_their_proportions():
 def test_rates_to_be_measured_cannot_be_varied(name):
     config = parse("--change_rates=auto", "--rates_from=runs/baseline")
     with pytest.raises(UserError, match="--change_rates=auto: this study needs its numbers"):
-        STUDIES[name](config)
+        SWEEPS[name](config)
 
 
 def test_rates_of_a_model_of_ones_own_have_names():
     taf = TAFConfig(change_rates=(("slow_layer", 1e-6), ("fast_layer", float("inf"))))
-    study = STUDIES["change_rate"](Config(model=ModelConfig("nets.py:small"), taf=taf))
+    study = SWEEPS["change_rate"](Config(model=ModelConfig("nets.py:small"), taf=taf))
     assert "--change_rates=slow_layer=1e-05,fast_layer=inf" in study.arms[2].flags

@@ -16,10 +16,10 @@ import pytest
 from stub_trainer import ROOT, trained, write_trainer
 
 from taf_keras import sweep
-from taf_keras.config import Config, PartnerLabelConfig, TAFConfig
+from taf_keras.command_line import TRAIN, parse_config
+from taf_keras.config import Config, PartnerLabelConfig, RuntimeConfig, TAFConfig
 from taf_keras.errors import UserError
-from taf_keras.experiments import arms, comparison, execute, runs
-from taf_keras.storage.run import Run
+from taf_keras.experiments import arms, comparison, execute, plan
 
 # A sweep of its own process, with the trainer in place of train.py.
 SWEEP = """
@@ -38,6 +38,16 @@ def run_sweep(trainer: Path, *arguments: str) -> Path:
     folder = trainer.parent / "runs"
     sweep.main([f"--output_dir={folder}", *arguments], (sys.executable, str(trainer)))
     return folder
+
+
+def refusal(capsys, trainer: Path, *arguments: str) -> str:
+    """The line with which a sweep refuses its input."""
+    with pytest.raises(SystemExit) as exit:
+        run_sweep(trainer, *arguments)
+    assert exit.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
 
 
 BASELINE, TAF = "--arm=base: --method=baseline", "--arm=taf:"
@@ -98,6 +108,16 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         log.write_text("as it was")
 
 
+def test_formats_may_be_added_to_runs_that_have_ended(trainer):
+    """train.py looks which of them are missing."""
+    run_sweep(trainer, "--seeds=0", BASELINE)
+    log = trainer.parent / "runs" / "base" / "seed-0.log"
+    log.write_text("as it was")
+    run_sweep(trainer, "--seeds=0", BASELINE, "--", "--export_formats=onnx")
+    assert log.read_text() == ""  # of the trainer, which has nothing to say
+    assert trained(trainer) == ["base/seed-0"]
+
+
 def test_of_a_killed_run_the_signal_is_said(trainer, capsys):
     with pytest.raises(SystemExit):
         run_sweep(trainer, "--seeds=0", "--arm=killed: --taf_weight=14")
@@ -108,9 +128,8 @@ def test_of_a_killed_run_the_signal_is_said(trainer, capsys):
 
 def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer, capsys):
     run_sweep(trainer, "--seeds=0", BASELINE)
-    with pytest.raises(SystemExit) as exit:
-        run_sweep(trainer, "--seeds=0", TAF, f"{BASELINE} --learning_rate=0.3")
-    assert "holds another run (training.learning_rate=0.2, now 0.3)" in exit.value.code
+    error = refusal(capsys, trainer, "--seeds=0", TAF, f"{BASELINE} --learning_rate=0.3")
+    assert "holds another run (training.learning_rate=0.2, now 0.3)" in error
     assert trained(trainer) == ["base/seed-0"]
 
 
@@ -147,12 +166,8 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
         ([], "nothing to train"),
     ],
 )
-def test_bad_input_is_refused_in_one_line_before_anything_starts(trainer, arguments, message):
-    with pytest.raises(SystemExit) as exit:
-        run_sweep(trainer, *arguments)
-    assert exit.value.code.startswith("error: ")
-    assert message in exit.value.code
-    assert "\n" not in exit.value.code
+def test_bad_input_is_refused_in_one_line_before_anything_starts(trainer, arguments, message, capsys):
+    assert message in refusal(capsys, trainer, *arguments)
     assert not Path(f"{trainer}.trained").exists()
 
 
@@ -168,12 +183,12 @@ def test_a_folder_that_has_become_read_only_is_refused(tmp_path, monkeypatch):
         pass
 
 
-def test_a_file_in_the_place_of_an_arms_folder_is_named(trainer):
+def test_a_file_in_the_place_of_an_arms_folder_is_named(trainer, capsys):
     folder = trainer.parent / "runs"
     folder.mkdir()
     (folder / "taf").write_text("")
-    with pytest.raises(SystemExit, match=f"error: {folder}/taf/seed-0.log: cannot be written: "):
-        run_sweep(trainer, "--seeds=0", TAF)
+    expected = f"error: {folder}/taf/seed-0.log: cannot be written: "
+    assert expected in refusal(capsys, trainer, "--seeds=0", TAF)
 
 
 def wait_for(condition, seconds=120):
@@ -183,15 +198,9 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-def start_sweep(trainer: Path, *arguments: str) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-c",
-        SWEEP,
-        str(trainer),
-        f"--output_dir={trainer.parent / 'runs'}",
-        *arguments,
-    ]
+def start_sweep(trainer: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
+    command = [*prefix, sys.executable, "-c", SWEEP, str(trainer)]
+    command += [f"--output_dir={trainer.parent / 'runs'}", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -201,15 +210,21 @@ def start_sweep(trainer: Path, *arguments: str) -> subprocess.Popen:
 SLOW = ["--seeds=0", "--jobs=2", BASELINE, "--arm=x: --epochs=1000", "--arm=y: --epochs=1000", "--arm=z:"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_ends_its_runs_and_goes_on_later(trainer, number):
-    process = start_sweep(trainer, *SLOW)
+# What a shell's background job begins with.
+IGNORING_SIGINT = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+
+@pytest.mark.parametrize(
+    ("number", "prefix"), [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGINT, IGNORING_SIGINT)]
+)
+def test_an_interrupted_sweep_ends_its_runs_and_goes_on_later(trainer, number, prefix):
+    process = start_sweep(trainer, *SLOW, prefix=prefix)
     log = trainer.parent / "runs" / "y" / "seed-0.log"
     wait_for(log.is_file)  # base/seed-0 has ended
     wait_for(lambda: Path(f"{trainer}.trained").read_text().count("\n") == 3)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert errors.strip() == "interrupted; the same command goes on where it stopped"
     assert log.read_text() == "interrupted\n"
     assert trained(trainer) == ["base/seed-0", "x/seed-0", "y/seed-0"]
@@ -221,15 +236,14 @@ def test_an_interrupted_sweep_ends_its_runs_and_goes_on_later(trainer, number):
     assert trained(trainer) == ["base/seed-0", *["x/seed-0"] * 2, *["y/seed-0"] * 2, "z/seed-0"]
 
 
-def test_what_a_killed_sweep_leaves_behind_keeps_the_folder(trainer):
+def test_what_a_killed_sweep_leaves_behind_keeps_the_folder(trainer, capsys):
     process = start_sweep(trainer, "--seeds=0", "--arm=x: --epochs=1000")
     wait_for(Path(f"{trainer}.trained").is_file)
     process.kill()
     process.communicate()
     left = find_process(trainer)
     try:
-        with pytest.raises(SystemExit, match="runs of this folder are still at work"):
-            run_sweep(trainer, "--seeds=0", TAF)
+        assert "runs of this folder are still at work" in refusal(capsys, trainer, "--seeds=0", TAF)
     finally:
         os.kill(left, signal.SIGKILL)
     wait_for(lambda: find_process(trainer) is None)
@@ -261,13 +275,15 @@ def test_a_run_starts_when_its_teacher_has_ended(trainer):
 
 
 def test_the_next_run_needs_none_that_has_yet_to_end(tmp_path):
-    def run(arm: str, other: str, **taf) -> runs.Run:
+    def run(arm: str, other: str, **taf) -> plan.Job:
         """Its flags name the run of the arm `other`, which not every method needs."""
-        path = f"{tmp_path}/{other}/seed-{{seed}}"
+        path = f"{tmp_path}/{other}/seed-3"
         config = Config(
-            taf=TAFConfig(rates_from=path, **taf), partner_labels=PartnerLabelConfig(teacher=path)
+            taf=TAFConfig(rates_from=path, **taf),
+            partner_labels=PartnerLabelConfig(teacher=path),
+            runtime=RuntimeConfig(model_dir=f"{tmp_path}/{arm}/seed-3"),
         )
-        return runs.Job(arm, 3, (), config, Run(tmp_path / arm / "seed-3"))
+        return plan.Job(arm, (), config)
 
     base, pseudo = run("base", "base"), run("pseudo", "base", method="pseudo")
     measured = run("measured", "base", change_rates="auto")
@@ -294,57 +310,56 @@ def test_a_grid_has_an_arm_for_each_combination():
 
 @pytest.mark.parametrize("varied", [["taf_weight=0,1,3"], ["taf_weight=0,1", "drift=0,1,2"], []])
 def test_every_kind_of_experiment_has_its_chart(tmp_path, varied):
-    from taf_keras.experiments.arms_chart import draw_arms
+    from taf_keras.experiments.arms_chart import plot_arms
 
     # A name with what matplotlib would take for a formula, and a wrong one.
-    study = sweep.build_study([BASELINE[6:], TAF[6:], "cost $x_$:"], varied, None, None, [])
-    names = [arm.name for arm in study.arms]
+    built = sweep.build_sweep([BASELINE[6:], TAF[6:], "cost $x_$:"], varied, None, None, [])
+    names = [arm.name for arm in built.arms]
     results = pd.DataFrame(
         {"arm": names, "seed": 0, "miou": np.linspace(0.3, 0.4, len(names)), "pixel_accuracy": 0.5}
     )
-    path = draw_arms(
-        comparison.compare(results, "base"), study.arms, study.axes, tmp_path / "miou.png", tmp_path / "logs"
-    )
+    compared = comparison.compare(results, "base")
+    path = plot_arms(compared, built, tmp_path / "miou.png", tmp_path / "logs")
     assert cv2.imread(str(path)).std() > 0
     assert list((tmp_path / "logs").iterdir())
 
 
 def test_the_time_left_counts_epochs_of_unfinished_runs(tmp_path):
-    (run,) = runs.plan([arms.Arm("a", ("--epochs=4",))], [0], tmp_path)
+    (job,) = plan.plan([arms.Arm("a", ("--epochs=4",))], [0], tmp_path, parse_config)
     shown = []
-    for rows, running in [(0, {}), (3, {run: None}), (4, {run: None}), (4, {})]:
-        run.folder.folder.mkdir(parents=True, exist_ok=True)
-        run.folder.history_file.write_text("epoch,loss\n" + "0,1\n" * rows)
-        shown.append(execute._state([run], running, []))
+    for rows, running in [(0, {}), (3, {job: None}), (4, {job: None}), (4, {})]:
+        job.run.folder.mkdir(parents=True, exist_ok=True)
+        job.run.history_file.write_text("epoch,loss\n" + "0,1\n" * rows)
+        shown.append(execute._state([job], running, []))
     # The last epoch of a run counts when the run has ended.
     assert [done for done, _, _ in shown] == [0, 3, 3, 4]
     assert {total for _, total, _ in shown} == {4}
-    assert execute._state([run], {}, [run]) == (0, 0, "0 of 1 runs, 1 failed")
+    assert execute._state([job], {}, [job]) == (0, 0, "0 of 1 runs, 1 failed")
 
 
 def test_an_arms_flags_win_over_common_ones(tmp_path):
     own = [arms.Arm("a", ("--taf_weight=2",)), arms.Arm("b", ())]
-    a, b = runs.plan(own, [3], tmp_path, ["--taf_weight=1", "--epochs=5"])
+    a, b = plan.plan(own, [3], tmp_path, parse_config, ["--taf_weight=1", "--epochs=5"])
     assert (a.config.taf.weight, b.config.taf.weight) == (2, 1)
-    assert a.arguments == [
-        *("--taf_weight=1", "--epochs=5", "--taf_weight=2"),
-        *("--seed=3", f"--model_dir={tmp_path}/a/seed-3"),
-    ]
+    flags = ("--taf_weight=1", "--epochs=5", "--taf_weight=2")
+    assert a.arguments == (*flags, "--seed=3", f"--model_dir={tmp_path}/a/seed-3")
 
 
 def test_a_flag_may_hold_the_seed(tmp_path):
-    (run,) = runs.plan([arms.Arm("a", ("--method=pseudo", "--teacher=b/seed-{seed}"))], [3], tmp_path)
-    assert run.arguments[:2] == ["--method=pseudo", "--teacher=b/seed-3"]
+    arm = arms.Arm("a", ("--method=pseudo", "--teacher=b/seed-{seed}"))
+    (job,) = plan.plan([arm], [3], tmp_path, parse_config)
+    assert job.arguments[:2] == ("--method=pseudo", "--teacher=b/seed-3")
+    assert job.config.partner_labels.teacher == "b/seed-3"
 
 
 def test_the_script_that_it_starts_exists():
-    assert Path(runs.TRAIN[1]).is_file()
+    assert Path(TRAIN[1]).is_file()
 
 
 def test_flags_are_read_as_train_py_reads_them(tmp_path):
     flagfile = tmp_path / "a.flags"
     flagfile.write_text("--taf_weight=2\n--epochs=7\n")
-    good, bad = runs.read_configs([[f"--flagfile={flagfile}", "--epochs=8"], ["--epochs=0"]])
+    good = parse_config([f"--flagfile={flagfile}", "--epochs=8"])
     assert (good.taf.weight, good.training.epochs) == (2, 8)
-    assert isinstance(bad, UserError)
-    assert str(bad) == "--epochs=0: must be 1 or more"
+    with pytest.raises(UserError, match=r"^--epochs=0: must be 1 or more$"):
+        parse_config(["--epochs=0"])

@@ -9,9 +9,10 @@ from dataclasses import fields
 import pytest
 from absl.flags import FlagValues, IllegalFlagValueError
 
-from flags import CONFIG_MODULES, config_from_flags, evaluation, flag_name
+from flags import CONFIG_MODULES, config_from_flags, evaluation
 from taf_keras.config import DATASETS, Config, RuntimeConfig, require_one_of
 from taf_keras.errors import UserError
+from taf_keras.settings import text_of
 
 OTHER_NAMES = {
     "taf.weight": "taf_weight",
@@ -122,7 +123,7 @@ def test_every_field_has_a_flag_and_every_flag_a_field():
 
 @pytest.mark.parametrize(("flag", "group", "field"), ALL)
 def test_the_mapping_of_names_is_the_documented_one(flag, group, field):
-    assert flag_name(group, field.name) == flag
+    assert getattr(Config(), group).SETTINGS[field.name].flag == flag
 
 
 def test_defaults_are_those_of_the_config():
@@ -136,6 +137,19 @@ def test_a_flag_reaches_its_field(flag, group, field):
     expected = COMMAND_LINE[flag][1]
     assert value == expected
     assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(("flag", "group", "field"), ALL)
+def test_the_text_of_a_value_is_read_back_as_the_value(flag, group, field):
+    for value in (COMMAND_LINE[flag][1], field.default):
+        assert parse(f"--{flag}={text_of(value)}")[flag].value == value
+
+
+@pytest.mark.parametrize(
+    "rates", [(("a", 1e-6), ("b/c", math.inf)), (0.0, 1.0), (1e-06, 1.0, 2.5), (math.inf,), "auto"]
+)
+def test_the_text_of_change_rates_is_read_back(rates):
+    assert parse(f"--change_rates={text_of(rates)}")["change_rates"].value == rates
 
 
 def test_what_flags_write_to_a_file_they_read_back(tmp_path):
@@ -239,10 +253,10 @@ def test_the_studies_are_those_that_there_are():
 
 
 def test_a_study_takes_several_runs():
-    values = parse("--study=change_rate", "--model_dir=runs/a,runs/b", "--max_clips=5", modules=[evaluation])
+    values = parse("--study=class_change", "--model_dir=runs/a,runs/b", "--max_clips=5", modules=[evaluation])
     assert evaluation.is_study(values)
     assert evaluation.study_arguments(values) == {
-        "study": "change_rate",
+        "study": "class_change",
         "model_dirs": ("runs/a", "runs/b"),
         "split": None,
         "branch": None,
@@ -255,10 +269,10 @@ def test_a_study_takes_several_runs():
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [
-        ("--study=fig4", "--study=fig4: allowed are swap_interval, predictions, attenuation, change_rate"),
+        ("--study=fig4", "--study=fig4: allowed are swap_interval, predictions, attenuation, class_change"),
         ("--model_dir=a,b", "model_dir=a,b, study=None: several runs need a --study"),
-        ("--study=change_rate --checkpoint=a", "a study takes the latest checkpoint of each run"),
-        ("--study=change_rate --saved_model=a", "a study takes the latest checkpoint of each run"),
+        ("--study=class_change --checkpoint=a", "a study takes the latest checkpoint of each run"),
+        ("--study=class_change --saved_model=a", "a study takes the latest checkpoint of each run"),
         ("--branch=stride32", "only a --study has a branch"),
         ("--max_clips=0", "only a --study has a branch or a number of clips"),
     ],

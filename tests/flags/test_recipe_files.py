@@ -2,7 +2,7 @@
 
 import pytest
 
-from flags.recipe_files import RECIPES, find_flag_file, find_flag_files
+from flags.recipe_files import RECIPES, expand_flag_files, find_flag_file
 from taf_keras.errors import UserError
 
 NAME = "camvid_deeplabv3plus_mobilenetv2_taf"
@@ -42,20 +42,39 @@ def test_the_home_folder_is_that_of_the_user(folder, monkeypatch):
     assert find_flag_file("~/my.flags").samefile(folder / "my.flags")
 
 
-@pytest.mark.parametrize("words", [[f"--flagfile={NAME}"], [f"-flagfile={NAME}"], ["--flagfile", NAME]])
-def test_every_spelling_of_the_flag_is_read(words):
-    assert find_flag_files(["--epochs=3", *words, "--flip"]) == [
+@pytest.mark.parametrize("words", [["--flagfile=my"], ["-flagfile=my"], ["--flagfile", "my"]])
+def test_every_spelling_of_the_flag_stands_for_what_is_in_the_file(words, folder):
+    (folder / "my.flags").write_text("# mine\n\n  --seed=1\n// --seed=2\n--data_dir=a b\n")
+    assert expand_flag_files(["--epochs=3", *words, "--flip"]) == [
         "--epochs=3",
-        f"--flagfile={RECIPES[NAME]}",
+        "--seed=1",
+        "--data_dir=a b",
         "--flip",
     ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_flag_file_builds_on_a_recipe(form, folder):
+    (folder / "my.flags").write_text(f"--flagfile={form}\n--epochs=3\n")
+    *recipe, own = expand_flag_files(["--flagfile=my.flags"])
+    assert recipe == expand_flag_files([f"--flagfile={NAME}"])
+    assert own == "--epochs=3"
+
+
+def test_a_flag_file_may_be_read_twice_but_not_within_itself(folder):
+    (folder / "one.flags").write_text("--flip")
+    (folder / "two.flags").write_text("--flagfile=one\n--flagfile=one")
+    assert expand_flag_files(["--flagfile=two"]) == ["--flip", "--flip"]
+    (folder / "one.flags").write_text("--flagfile=two")
+    with pytest.raises(UserError, match=r"^--flagfile=(one|two): is read within itself$"):
+        expand_flag_files(["--flagfile=two"])
 
 
 @pytest.mark.parametrize(
     "words", [["--flagfile"], ["--flagfile="], ["flagfile=x"], ["--model_dir=flagfile=x"]]
 )
 def test_all_else_stays_as_it_is(words):
-    assert find_flag_files(words) == words
+    assert expand_flag_files(words) == words
 
 
 @pytest.mark.parametrize(

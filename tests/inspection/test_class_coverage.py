@@ -14,11 +14,10 @@ import pytest
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
 from taf_keras.config import DataConfig
 from taf_keras.errors import UserError
-from taf_keras.inspection.check import load_checked
+from taf_keras.inspection.check import check_split, load_checked
 from taf_keras.inspection.class_coverage import absence_warning
 from taf_keras.inspection.data_report import DataReport, survey
 from taf_keras.inspection.data_tables import csv_text, text
-from taf_keras.inspection.look import look_at
 
 NAMES = ("sky", "road", "car", "sign")
 SHIFT = "if ids begin at 1"
@@ -159,7 +158,7 @@ def test_ids_that_cannot_begin_at_1_are_not_suspected(tmp_path):
     for classes, label in ((table, np.uint8([[1, 2, VOID]])), (official, f"{tmp_path}/ids.png")):
         clip = Clip("c", (Frame(0, np.zeros((1, 3, 3), np.uint8), label),), 0)
         split = Split("train", (clip,), classes)
-        sentence = absence_warning(split, look_at(split, 0))
+        sentence = absence_warning(check_split(split))
         assert sentence == (
             f"the training labels have no pixel of sky (id {0 if classes is table else 7}): the model cannot "
             "learn it"

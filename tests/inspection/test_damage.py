@@ -515,7 +515,7 @@ def test_key_frames_of_several_sizes_are_shown(data):
         cv2.imwrite(path, cv2.imread(path, cv2.IMREAD_UNCHANGED)[:24])
     report = survey(data, "baseline", threads=1)
     assert "several sizes, 48x64 (0001TP_006690) and 24x64 (0001TP_006750)" in report.refusal
-    assert report.splits[0].sizes == {(48, 64): 4, (24, 64): 1}
+    assert report.splits[0].values("size") == {"48x64": 4, "24x64": 1}
     assert survey(replace(data, image_size=(48, 64)), "baseline", threads=1).refusal is None
 
 
@@ -563,7 +563,7 @@ def test_what_reads_without_loss_is_no_damage(data, picture):
         file.write_bytes(picture)
     report = survey(data, "taf", threads=1)
     assert report.refusal is None
-    assert report.splits[0].sizes == {(48, 64): 8}
+    assert report.splits[0].values("size") == {"48x64": 8}
 
 
 @pytest.mark.parametrize("layout", ["manifest"])
@@ -581,9 +581,12 @@ def test_a_label_map_of_a_turned_image_is_painted_on_the_turned_view(data, capsy
         ),
     ):
         _write(root / LABEL, png(ids))
-        with pytest.raises(SystemExit) as ended:
+        exit_code = 0
+        try:
             check_command.main(arguments)
-        assert ended.value.code == code
+        except SystemExit as ended:
+            exit_code = ended.code
+        assert exit_code == code
         assert capsys.readouterr().out.splitlines()[-1].startswith(line)
 
 

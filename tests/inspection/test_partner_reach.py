@@ -53,8 +53,9 @@ def test_it_is_one_sentence_about_the_setting(data, on_bad_file, capsys):
 def test_the_rest_of_the_report_is_there(data):
     """The figures of the key frames, and files that are bad besides."""
     report = survey(data, "taf", threads=1).splits[0]
-    assert (len(report.clips), report.frames, report.partners(15)) == (5, 5, {0: 5})
-    assert report.pixels.shape == (5, 12)
+    assert report.values("partners") == {0: 5}
+    assert (report.values("count")["clips"], report.values("count")["frames"]) == (5, 5)
+    assert report.split.label_pixels.shape == (5, 12)
 
 
 def test_it_comes_before_what_the_labels_hold(data):

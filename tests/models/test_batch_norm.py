@@ -30,7 +30,7 @@ def layer():
     return layer
 
 
-def draw(*shape):
+def random(*shape):
     return tf.constant(np.random.default_rng(1).normal(3.0, 2.0, shape))
 
 
@@ -45,14 +45,14 @@ def test_tensorflow_takes_the_fast_one(layer, monkeypatch):
     monkeypatch.setattr(
         tensorflow_batch_norm, "fast_normalise", lambda *given: calls.append(1) or original(*given)
     )
-    layer(draw(4, 3, 2, CHANNELS), training=True)
+    layer(random(4, 3, 2, CHANNELS), training=True)
     assert calls == [1]
 
 
 @either
 @pytest.mark.parametrize("share", [1, 2, 4])
 def test_equals_its_definition_and_automatic_differentiation(layer, share, normalise):
-    x, weights = draw(8, 3, 2, CHANNELS), draw(8, 3, 2, CHANNELS)
+    x, weights = random(8, 3, 2, CHANNELS), random(8, 3, 2, CHANNELS)
     gamma, beta, old_mean, old_variance = map(tf.constant, layer.get_weights())
     with tf.GradientTape() as tape:
         tape.watch([x, gamma, beta])
@@ -75,7 +75,7 @@ def test_equals_its_definition_and_automatic_differentiation(layer, share, norma
 @either
 def test_one_pixel_features_have_no_variance(layer, normalise):
     """As `image_pool` has for a single image: x̂ is 0, so that y is β and nothing flows back."""
-    x = draw(1, 1, 1, CHANNELS)
+    x = random(1, 1, 1, CHANNELS)
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = normalise(layer, x)
@@ -84,7 +84,7 @@ def test_one_pixel_features_have_no_variance(layer, normalise):
 
 
 def test_frozen_and_inference_use_the_moving_statistics(layer):
-    x = draw(4, 3, 2, CHANNELS)
+    x = random(4, 3, 2, CHANNELS)
     expected = layer(x, training=False)
     layer.trainable = False
     with statistics_of_first(2):
@@ -97,7 +97,7 @@ def test_large_means_do_not_cancel_between_replicas(monkeypatch):
     layer = BatchNormalization(momentum=0.0, synchronized=True)
     x = np.random.default_rng(2).normal(1e4, 1.0, (16, 8, 8, 1)).astype(np.float32)
     layer.build(x.shape)
-    layer.moving_mean.assign([9_990.0])  # not far off, as behind the first steps of a training
+    layer.moving_mean.assign([9_990.0])  # not far off, as after the first steps of a training
     layer(x, training=True)
     np.testing.assert_allclose(layer.moving_mean, [x.astype(np.float64).mean()], rtol=1e-6)
     np.testing.assert_allclose(layer.moving_variance, [x.astype(np.float64).var()], rtol=1e-3)
@@ -119,7 +119,7 @@ def test_large_means_do_not_cancel(normalise):
 def test_the_layer_that_is_normalised_may_be_keras_own():
     """Without γ and β, and with channels that are not last."""
     layer = keras.layers.BatchNormalization(axis=1, center=False, scale=False, momentum=0.5, epsilon=1e-3)
-    x = draw(4, CHANNELS, 3, 2)
+    x = random(4, CHANNELS, 3, 2)
     layer.build(x.shape)
     with statistics_of_first(2):
         y = normalise_by_first(layer, x)

@@ -44,7 +44,7 @@ def test_batch_norm_is_synchronised(backbone):
     assert {(norm.synchronized, norm.momentum) for norm in norms} == {(True, 0.8)}
 
 
-def test_training_draws_nothing(backbone):
+def test_training_samples_nothing(backbone):
     """Dropped blocks would tell two equal frames of a pair apart: δ would not be 0.
 
     Two calls are compared, not two frames of one: on some CPUs rounding depends on the place in the batch.

@@ -123,7 +123,7 @@ def test_any_size_from_one_pixel_up(model, backbone, output_stride):
 
 @pytest.mark.parametrize("model", list(BRANCHES))
 def test_the_model_is_its_parts(model):
-    """Head behind the features, then upsampled: no layer besides."""
+    """Head after the features, then upsampled: no layer besides."""
     built, image = network(model), random_image(40, 56)
     _, encoder, head = halves(built)
     logits = head(encoder(image, training=False), training=False)
@@ -257,7 +257,7 @@ def test_dilation_keeps_the_features_of_resnet50():
 
 @pytest.mark.parametrize(("output_stride", "rates"), [(8, (2, 4)), (32, (1, 1))])
 def test_resnet50_dilates_its_last_stages(output_stride, rates):
-    """Rates of the 3×3 convolutions of stages 4 and 5 behind their first block; strides of the whole."""
+    """Rates of the 3×3 convolutions of stages 4 and 5 after their first block; strides of the whole."""
     layers = {layer.name: layer for layer in every_layer(backbone_at(output_stride, "resnet50"))}
     for stage, blocks, stride, rate in ((4, 6, 16, rates[0]), (5, 3, 32, rates[1])):
         for block in range(2, blocks + 1):

@@ -17,12 +17,14 @@ def main() -> None:
     from taf_examples import in_float64, pyramid
 
     from taf_keras.models import build
-    from taf_keras.training import run, session
+    from taf_keras.serving import export
+    from taf_keras.training import run
 
     build.build_backbone = pyramid
     if os.environ.get("TAF_FLOAT64"):
-        session.build_model = lambda *args: in_float64(build.build_model(*args))
-        session.export_model = lambda *_: None
+        build_model = build.build_model
+        build.build_model = lambda *args: in_float64(build_model(*args))
+        export.export_model = lambda *_: None
     run.train(config)
 
 

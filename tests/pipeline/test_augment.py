@@ -5,7 +5,7 @@ import pytest
 
 from taf_keras.clips.clip import VOID
 from taf_keras.pipeline.augment import PADDING_RGB, Geometry
-from taf_keras.pipeline.pairing import Draw
+from taf_keras.pipeline.pairing import Sample
 
 HEIGHT, WIDTH = 60, 84
 ROW, COLUMN = np.indices((HEIGHT, WIDTH)).astype(np.uint8)
@@ -16,7 +16,7 @@ CROPS = [(30, 42), (60, 84), (130, 180), (31, 171), (121, 33)]
 
 
 def geometry(scale=1.0, y=0.0, x=0.0, flip=False, crop=(HEIGHT, WIDTH)) -> Geometry:
-    return Geometry.of(Draw(0, 0, 0, flip, scale, y, x), (HEIGHT, WIDTH), crop)
+    return Geometry.of(Sample(0, 0, 0, flip, scale, y, x), (HEIGHT, WIDTH), crop)
 
 
 def random_geometries(crop, count: int = 25):
@@ -103,7 +103,7 @@ def test_a_flip_mirrors_everything(crop):
 
 
 @pytest.mark.parametrize("crop", CROPS)
-def test_the_scale_in_force_is_the_drawn_one_within_a_pixel(crop):
+def test_the_scale_in_force_is_the_sampled_one_within_a_pixel(crop):
     rng = np.random.default_rng(0)
     for scale in rng.uniform(0.5, 2, 40):
         g = geometry(scale, rng.random(), rng.random(), crop=crop)
@@ -130,6 +130,6 @@ def test_crops_reach_every_position():
 def test_the_smallest_images_work(size):
     image = np.full((*size, 3), 7, np.uint8)
     for scale in (0.1, 0.5, 1.0, 2.0):
-        g = Geometry.of(Draw(0, 0, 0, True, scale, 0.99, 0.99), size, (16, 16))
+        g = Geometry.of(Sample(0, 0, 0, True, scale, 0.99, 0.99), size, (16, 16))
         assert g.valid().any()
         assert (g.image(image)[g.valid()] == 7).all()

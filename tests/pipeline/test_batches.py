@@ -101,7 +101,7 @@ def test_every_key_frame_is_in_every_epoch(clips, method):
         assert (np.concatenate([b["image"] for b in found])[..., 1] == 100).all()  # n = 0: the key frame
 
 
-def test_the_partner_is_the_frame_at_the_drawn_offset():
+def test_the_partner_is_the_frame_at_the_sampled_offset():
     found = read(training_batches(tiny_split(6), tiny_config(epochs=10)))
     assert set(np.concatenate([batch["offset_frames"] for batch in found])) == {-1, 0, 2}
     for batch in found:
@@ -131,8 +131,8 @@ def test_branches_are_those_with_a_finite_rate():
     for batch in read(training_batches(tiny_split(4), config)):
         assert not batch["key_branch"].any()
         assert not batch["partner_branch"].any()
-    drawn = [b["key_branch"] for b in read(training_batches(tiny_split(4), tiny_config(epochs=20)))]
-    assert set(np.concatenate(drawn)) == set(range(5))
+    sampled = [b["key_branch"] for b in read(training_batches(tiny_split(4), tiny_config(epochs=20)))]
+    assert set(np.concatenate(sampled)) == set(range(5))
 
 
 def test_the_number_of_reader_threads_changes_nothing(monkeypatch):
@@ -183,7 +183,7 @@ def test_a_training_goes_on_where_it_stopped(first_step):
     assert_equal_batches(read(training_batches(split, config, 0, steps=first_step)), whole[:first_step])
 
 
-def test_the_seed_is_in_every_draw():
+def test_the_seed_is_in_every_sample():
     split = tiny_split(6)
     first, second = (read(training_batches(split, tiny_config(seed=seed, **RANDOM))) for seed in (0, 1))
     for name in first[0]:

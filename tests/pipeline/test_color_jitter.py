@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from taf_keras.pipeline.color_jitter import ColorJitter
-from taf_keras.pipeline.pairing import BRIGHTNESS, CONTRAST, SATURATION, draw_jitter
+from taf_keras.pipeline.pairing import BRIGHTNESS, CONTRAST, SATURATION, Place, sample_jitter
 
 
 def images() -> np.ndarray:
@@ -42,11 +42,11 @@ def test_saturation_scales_that_of_hsv(factor):
     np.testing.assert_allclose(jittered(images(), 0, 1, factor), expected, atol=0.6)
 
 
-def test_draws_are_functions_of_their_key_and_fill_their_ranges():
-    draws = np.array([draw_jitter(0, epoch, 1, 0) for epoch in range(400)])
-    np.testing.assert_array_equal(draws[7], draw_jitter(0, 7, 1, 0))
-    assert len(np.unique(draws[:, 0])) == 400
-    for column, centre, reach in zip(draws.T, (0, 1, 1), (BRIGHTNESS, CONTRAST, SATURATION), strict=True):
+def test_samples_are_functions_of_their_key_and_fill_their_ranges():
+    samples = np.array([sample_jitter(Place(0, epoch, 1, 0)) for epoch in range(400)])
+    np.testing.assert_array_equal(samples[7], sample_jitter(Place(0, 7, 1, 0)))
+    assert len(np.unique(samples[:, 0])) == 400
+    for column, centre, reach in zip(samples.T, (0, 1, 1), (BRIGHTNESS, CONTRAST, SATURATION), strict=True):
         assert np.abs(column - centre).max() <= reach
         assert column.min() < centre - 0.95 * reach
         assert column.max() > centre + 0.95 * reach

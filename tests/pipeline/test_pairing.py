@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from taf_keras.clips.clip import Clip, Frame
-from taf_keras.pipeline.pairing import draw, epoch_order, locate
+from taf_keras.pipeline.pairing import Place, epoch_order, locate, sample
 
 # Upper 0.1% points of the chi-square distribution, by degrees of freedom.
 CHI_SQUARE = {3: 16.27, 4: 18.47, 5: 20.52, 8: 26.12, 10: 29.59}
@@ -15,8 +15,8 @@ def clip(*numbers, key) -> Clip:
 DENSE = clip(*range(100, 131), key=115)  # −15 … +15, as CamVid's
 
 
-def drawn(example=0, epoch=0, repeat=0, seed=3, clip=DENSE, context=15, branches=(0, 1, 2), flip=True):
-    return draw(seed, epoch, example, repeat, clip, context, branches, (0.5, 2.0), flip)
+def sampled(example=0, epoch=0, repeat=0, seed=3, clip=DENSE, context=15, branches=(0, 1, 2), flip=True):
+    return sample(Place(seed, epoch, example, repeat), clip, context, branches, (0.5, 2.0), flip)
 
 
 def chi_square(values, expected_values) -> float:
@@ -31,90 +31,90 @@ def is_uniform(values, expected_values) -> bool:
     return chi_square(values, expected_values) < CHI_SQUARE[len(expected_values) - 1]
 
 
-# --- Draws ------------------------------------------------------------------------------------------
+# --- Samples ----------------------------------------------------------------------------------------
 
 
-def test_a_draw_depends_on_its_arguments_alone():
+def test_a_sample_depends_on_its_arguments_alone():
     """The same in any order and when repeated: nothing is kept between the calls."""
     places = [(epoch, example, repeat) for epoch in range(3) for example in range(4) for repeat in range(2)]
-    first = {p: drawn(epoch=p[0], example=p[1], repeat=p[2]) for p in places}
+    first = {p: sampled(epoch=p[0], example=p[1], repeat=p[2]) for p in places}
     for p in reversed(places + places[::2]):
-        assert drawn(epoch=p[0], example=p[1], repeat=p[2]) == first[p]
-    assert len(set(first.values())) == len(places), "places must not share their draw"
+        assert sampled(epoch=p[0], example=p[1], repeat=p[2]) == first[p]
+    assert len(set(first.values())) == len(places), "places must not share their sample"
 
 
 @pytest.mark.parametrize("argument", ["seed", "epoch", "example", "repeat"])
 def test_the_crop_and_the_pair_depend_on_each_argument(argument):
-    """Over 20 draws each, equal values occur by chance alone: n, i1 and i2 agree in 1 of 31·3·3."""
-    draws = [drawn(**{argument: value}) for value in range(20)]
-    assert len({(d.scale, d.crop_y, d.crop_x) for d in draws}) == 20
-    assert len({(d.offset_frames, d.key_branch, d.partner_branch) for d in draws}) > 15
+    """Over 20 samples each, equal values occur by chance alone: n, i1 and i2 agree in 1 of 31·3·3."""
+    samples = [sampled(**{argument: value}) for value in range(20)]
+    assert len({(d.scale, d.crop_y, d.crop_x) for d in samples}) == 20
+    assert len({(d.offset_frames, d.key_branch, d.partner_branch) for d in samples}) > 15
 
 
 def test_offsets_are_uniform_over_the_window_and_zero_is_one_of_them():
-    offsets = [drawn(example, context=5).offset_frames for example in range(4000)]
+    offsets = [sampled(example, context=5).offset_frames for example in range(4000)]
     assert is_uniform(offsets, range(-5, 6))
 
 
 def test_offsets_of_a_clip_that_ends_early_are_clamped():
     """Cityscapes: the key is frame 19 of 30, so that a window of ±15 has −15 … +10."""
     cityscapes = clip(*range(30), key=19)
-    offsets = {drawn(example, clip=cityscapes).offset_frames for example in range(800)}
+    offsets = {sampled(example, clip=cityscapes).offset_frames for example in range(800)}
     assert offsets == set(range(-15, 11))
 
 
 def test_offsets_of_a_sparse_clip_are_those_of_its_frames():
     sparse = clip(10, 17, 20, 24, 60, key=17)
-    offsets = [drawn(example, clip=sparse).offset_frames for example in range(2000)]
+    offsets = [sampled(example, clip=sparse).offset_frames for example in range(2000)]
     assert is_uniform(offsets, (-7, 0, 3, 7))  # 43 frames on is beyond the context
 
 
 def test_a_key_frame_without_neighbours_is_its_own_partner():
     for example in range(20):
-        assert drawn(example, clip=clip(5, key=5)).offset_frames == 0
-        assert drawn(example, context=0).offset_frames == 0
+        assert sampled(example, clip=clip(5, key=5)).offset_frames == 0
+        assert sampled(example, context=0).offset_frames == 0
 
 
-def test_branches_are_uniform_and_independent_over_those_that_may_be_drawn():
-    draws = [drawn(example, branches=(0, 2, 4)) for example in range(3000)]
-    pairs = [(d.key_branch, d.partner_branch) for d in draws]
+def test_branches_are_uniform_and_independent_over_those_that_may_be_sampled():
+    samples = [sampled(example, branches=(0, 2, 4)) for example in range(3000)]
+    pairs = [(d.key_branch, d.partner_branch) for d in samples]
     # All nine pairs equally often: each index is uniform and knows nothing of the other.
     assert is_uniform(pairs, [(a, b) for a in (0, 2, 4) for b in (0, 2, 4)])
     # Nor do they know the offset: 3 branches × the sign of n ≠ 0.
-    signs = [(d.key_branch, np.sign(d.offset_frames)) for d in draws if d.offset_frames]
+    signs = [(d.key_branch, np.sign(d.offset_frames)) for d in samples if d.offset_frames]
     assert is_uniform(signs, [(a, sign) for a in (0, 2, 4) for sign in (-1, 1)])
 
 
 def test_without_a_finite_rate_branch_0_stands_in():
-    d = drawn(branches=())
+    d = sampled(branches=())
     assert (d.key_branch, d.partner_branch) == (0, 0)
 
 
 def test_augmentation_covers_its_ranges():
-    draws = [drawn(example) for example in range(2000)]
+    samples = [sampled(example) for example in range(2000)]
     for values, low, high in [
-        ([d.scale for d in draws], 0.5, 2.0),
-        ([d.crop_y for d in draws], 0.0, 1.0),
-        ([d.crop_x for d in draws], 0.0, 1.0),
+        ([d.scale for d in samples], 0.5, 2.0),
+        ([d.crop_y for d in samples], 0.0, 1.0),
+        ([d.crop_x for d in samples], 0.0, 1.0),
     ]:
         assert min(values) >= low
         assert max(values) < high
         fifths = [int(5 * (value - low) / (high - low)) for value in values]
         assert is_uniform(fifths, range(5))
     # Of 2000 flips, half within four standard deviations: sqrt(2000)/2 = 22.
-    assert abs(sum(d.flip for d in draws) - 1000) < 90
-    assert not any(drawn(example, flip=False).flip for example in range(50))
+    assert abs(sum(d.flip for d in samples) - 1000) < 90
+    assert not any(sampled(example, flip=False).flip for example in range(50))
 
 
 def test_crops_do_not_depend_on_the_method():
-    """A baseline and a TAF run of one seed see the same crops, whatever the pairs are drawn from."""
+    """A baseline and a TAF run of one seed see the same crops, whatever the pairs are sampled from."""
     for example in range(50):
-        taf = drawn(example)
-        baseline = drawn(example, context=0, branches=(), clip=clip(115, key=115))
+        taf = sampled(example)
+        baseline = sampled(example, context=0, branches=(), clip=clip(115, key=115))
         for name in ("flip", "scale", "crop_y", "crop_x"):
             assert getattr(taf, name) == getattr(baseline, name)
-        # Switching the flips off moves no other draw.
-        still = drawn(example, flip=False)
+        # Switching the flips off moves nothing else.
+        still = sampled(example, flip=False)
         assert (still.scale, still.crop_y, still.crop_x) == (taf.scale, taf.crop_y, taf.crop_x)
         assert still.offset_frames == taf.offset_frames
 
@@ -139,17 +139,17 @@ def test_order_is_uniform():
 
 
 def test_the_last_batch_repeats_the_beginning_of_its_epoch():
-    """5 examples in batches of 4: positions 5, 6, 7 are the epoch's first three, with other draws."""
+    """5 examples in batches of 4: positions 5, 6, 7 are the epoch's first three, with other samples."""
     for epoch in range(3):
         places = [locate(8 * epoch + index, 0, 5, 8) for index in range(8)]
         order = epoch_order(0, epoch, 5).tolist()
-        assert [place[0] for place in places] == [epoch] * 8
-        assert [place[1] for place in places] == order + order[:3]
-        assert [place[2] for place in places] == [0] * 5 + [1] * 3
-        assert len({drawn(*reversed(place[:2]), repeat=place[2]) for place in places}) == 8
+        assert [place.epoch for place in places] == [epoch] * 8
+        assert [place.example for place in places] == order + order[:3]
+        assert [place.repeat for place in places] == [0] * 5 + [1] * 3
+        assert len({sampled(place.example, place.epoch, place.repeat) for place in places}) == 8
 
 
 def test_a_batch_larger_than_the_data_set_repeats_it_more_than_once():
     places = [locate(index, 0, 3, 8) for index in range(8)]
-    assert [place[2] for place in places] == [0, 0, 0, 1, 1, 1, 2, 2]
-    assert len({place[1:] for place in places}) == 8
+    assert [place.repeat for place in places] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert len(set(places)) == 8

@@ -44,7 +44,7 @@ def test_a_flow_that_does_not_return_is_void():
     there = np.zeros((*SIZE, 2), np.float32)
     there[..., 0] = 3
     back = -there
-    back[:, 60:, 0] = 0  # wrong by 3 px for whatever lands at column 60 or behind
+    back[:, 60:, 0] = 0  # wrong by 3 px for whatever lands at column 60 or after
     found = consistent(there, back, tolerance_px=1.0)
     assert found[:, :57].all()
     assert not found[:, 57:].any()  # wrong, and from column 125 on outside of the image

@@ -14,6 +14,7 @@ from taf_keras.errors import UserError
 from taf_keras.evaluation.network import load_network
 from taf_keras.models.build import build_model
 from taf_keras.serving.export import export_model
+from taf_keras.serving.prediction import predict_files
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_the_predict_command_writes_labels_and_overlays(finished_run, tmp_path, 
 
 def test_the_predict_command_names_what_is_wrong(tmp_path):
     with pytest.raises(UserError, match="no such image"):
-        predict.predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))
+        predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))
     (tmp_path / "x.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match="holds no exported model"):
-        predict.predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))
+        predict_files(str(tmp_path), [str(tmp_path / "x.png")], str(tmp_path))

@@ -171,7 +171,7 @@ def test_results_are_whole_pngs(run):
     run("in", "--output_dir=out")
     with Image.open("out/a_labels.png") as image:
         assert (image.mode, image.size) == ("L", (9, 6))
-        assert image.info == {"Software": "taf_keras.predict"}
+        assert image.info == {"Software": "taf_keras.serving.predict"}
         image.verify()  # its checksums
 
 
@@ -213,7 +213,7 @@ def test_an_interruption_has_a_code_of_its_own(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("a.png")
-    monkeypatch.setattr("taf_keras.predict.read_checked_image", interrupted)
+    monkeypatch.setattr("taf_keras.serving.prediction.read_checked_image", interrupted)
     assert run("a.png")[::2] == (130, ["interrupted"])
 
 
@@ -356,4 +356,4 @@ def test_bad_arguments_are_one_line(run, arguments):
     code, out, (line,) = run(*arguments)
     assert (code, out) == (2, [])
     assert line.startswith("error: ")
-    assert line.endswith("(--help lists all arguments)")
+    assert line.endswith("(--help lists all options)")

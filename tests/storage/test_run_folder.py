@@ -87,6 +87,54 @@ def test_a_damaged_config_is_named(tmp_path, text):
         _ = Run(tmp_path).config
 
 
+METRICS = {"miou": 0.5, "pixel_accuracy": None, "split": "test", "frames": 3}
+METRICS |= {"per_class_iou": {"road": 1, "car": None}, "per_class_accuracy": {}, "steps": None}
+
+
+def test_figures_are_numbers_and_nan_where_there_is_none(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(UserError, match=f"^{tmp_path}: has not ended$"):
+        _ = run.metrics
+    write_json(run.metrics_file, METRICS)
+    assert (run.metrics["miou"], run.metrics["per_class_iou"]["road"]) == (0.5, 1.0)
+    assert math.isnan(run.metrics["pixel_accuracy"])
+    assert math.isnan(run.metrics["per_class_iou"]["car"])
+    assert run.metrics["steps"] is None  # as the file has it
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("miou", "0.5", "miou is no number"),
+        ("per_class_iou", [1], "per_class_iou is no table of numbers"),
+        ("per_class_accuracy", {"road": "all"}, "road is no number"),
+        ("split", "tests", "names no split with its number of frames"),
+        ("frames", None, "names no split with its number of frames"),
+    ],
+)
+def test_damaged_figures_are_named(tmp_path, name, value, reason):
+    run = Run(tmp_path)
+    write_json(run.metrics_file, METRICS | {name: value})
+    with pytest.raises(UserError, match=f"metrics.json: damaged: {reason}$"):
+        _ = run.metrics
+
+
+def test_measured_rates_are_those_with_which_the_run_began(tmp_path):
+    def config(rates, quantile=0.1):
+        return Config(taf=TAFConfig(change_rates=rates, rates_from="base", rates_quantile=quantile))
+
+    begun, asked = config((0.1, 0.2, 0.3, 0.4, 0.5)), config("auto")
+    run = Run(tmp_path / "run")
+    assert run.as_begun(asked) == asked
+    run.claim(begun)
+    assert run.as_begun(asked) == begun
+    run.check(run.as_begun(asked))
+    other = config("auto", 0.2)  # another question
+    assert run.as_begun(other) == other
+    with pytest.raises(UserError, match="holds another run"):
+        run.check(run.as_begun(other))
+
+
 def test_json_is_strict(tmp_path):
     write_json(tmp_path / "x.json", {"a": math.nan, "b": [math.inf, 1.5]})
     assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {

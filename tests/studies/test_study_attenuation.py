@@ -3,7 +3,7 @@ import pytest
 from matplotlib.container import BarContainer
 from study_examples import clip_of, footage_of, linear_network
 
-from taf_keras.studies.attenuation import MEAN, REPLACEMENTS, draw, measure
+from taf_keras.studies.attenuation import MEAN, REPLACEMENTS, measure, plot
 
 CLIPS = {"a": [0, 1, 1, 1], "b": [2, 2, 2, 1]}
 
@@ -60,7 +60,7 @@ def test_the_mean_of_the_split_does_not_depend_on_the_batches():
 
 def test_bars_have_the_heights_of_the_table(table, footage):
     two = table.assign(model="taf", seed=0)
-    figure = draw(two, footage)
+    figure = plot(two, footage)
     assert [axes.get_title() for axes in figure.axes] == ["taf: used", "taf: unused"]
     groups = [group for group in figure.axes[0].containers if isinstance(group, BarContainer)]
     bars = [[bar.get_height() for bar in group] for group in groups]

@@ -4,7 +4,7 @@ import pytest
 from study_examples import CLASSES, clip_of, footage_of, predictor, reads_red
 
 from taf_keras.clips.clip import VOID, Clip, Frame, Split
-from taf_keras.studies.consistency import draw, measure
+from taf_keras.studies.consistency import measure, plot
 from taf_keras.studies.footage import Footage
 
 SHIFT_PX = 3
@@ -84,5 +84,5 @@ def test_where_the_truth_stays_is_counted_by_hand():
 def test_charts_without_labels_leave_out_what_needs_them():
     footage = moving_footage()
     table = measure(predictor(brightness_class), footage).assign(model="taf", seed=0)
-    assert len(draw(table, footage).axes) == 3
-    assert len(draw(table.assign(agreement_where_truth_stays=0.5), footage).axes) == 4
+    assert len(plot(table, footage).axes) == 3
+    assert len(plot(table.assign(agreement_where_truth_stays=0.5), footage).axes) == 4

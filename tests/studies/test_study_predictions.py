@@ -3,7 +3,7 @@ import pandas as pd
 from study_examples import clip_of, footage_of, linear_network
 
 from taf_keras.evaluation.pictures import colourise
-from taf_keras.studies.predictions import draw, measure
+from taf_keras.studies.predictions import measure, plot
 
 FRAMES = {-3: [[2, 2, 2, 2]], 0: [[0, 0, 1, 1]], 3: [[0, 1, 1, 1]], 7: [[1, 1, 1, 1]]}
 
@@ -32,7 +32,7 @@ def test_the_picture_has_a_row_per_clip_and_model_with_what_was_predicted():
     table = measure(linear_network(), footage)
     two = [table.assign(model=model, seed=0) for model in ("baseline", "taf")]
     later_seed = table.assign(model="taf", seed=1, prediction=[np.zeros((1, 4), np.uint8)] * len(table))
-    figure = draw(pd.concat([*two, later_seed], ignore_index=True), footage)
+    figure = plot(pd.concat([*two, later_seed], ignore_index=True), footage)
     grid = np.array(figure.axes).reshape(4, 5)  # 2 clips × 2 models; image, truth, |n| = 0, 3, 7
     shown = [[axes.images[0].get_array() if axes.images else None for axes in row] for row in grid]
     image, truth = shown[0][:2]

@@ -61,14 +61,14 @@ def test_a_study_writes_its_table_its_figure_and_to_tensorboard(study, runs, tmp
 
 
 def test_seeds_are_rows_of_one_model_and_one_curve(runs, monkeypatch, capsys):
-    drawn = []
-    monkeypatch.setattr(f"{MODULE}.save_chart", lambda figure, path: drawn.append(figure) or path)
+    plotted = []
+    monkeypatch.setattr(f"{MODULE}.save_chart", lambda figure, path: plotted.append(figure) or path)
     monkeypatch.setattr(f"{MODULE}.log_picture", lambda *args: None)
     monkeypatch.setattr(f"{MODULE}.read_image", lambda path: None)
     table = run_study("swap_interval", [str(runs)], branch="atrous6", max_clips=1)
     assert set(zip(table.model, table.seed, strict=True)) == {("taf", 0), ("taf", 1)}
     assert set(table.branch) == {"atrous6"}
-    (axes,) = drawn[0].axes
+    (axes,) = plotted[0].axes
     assert axes.get_legend_handles_labels()[1] == ["taf"]
     assert (runs / "seed-0" / "studies" / "swap_interval.csv").is_file()  # the default folder
     assert "2/2" in capsys.readouterr().out
@@ -81,8 +81,8 @@ def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
         run_study("fig4", [folder])
     with pytest.raises(UserError, match=r"--branch=stride32: deeplabv3plus .* has image_pool"):
         run_study("swap_interval", [folder], branch="stride32")
-    with pytest.raises(UserError, match="--study=change_rate changes no branch"):
-        run_study("change_rate", [folder], branch="image_pool")
+    with pytest.raises(UserError, match="--study=class_change changes no branch"):
+        run_study("class_change", [folder], branch="image_pool")
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     shutil.copy(Path(folder) / "config.json", unfinished)
@@ -93,7 +93,7 @@ def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
 def test_means_over_seeds_have_standard_errors():
     """1, 2, 3 have the standard deviation 1: 1/√3 is the error of their mean."""
     table = pd.DataFrame({"n": [0, 0, 0, 5], "miou": [1.0, 2.0, 3.0, 4.0]})
-    result = over_seeds(table, ["n"], "miou")
+    result = over_seeds(table, "n", "miou")
     assert list(result["n"]) == [0, 5]
     assert list(result["mean"]) == [2, 4]
     np.testing.assert_allclose(result["error"], [1 / np.sqrt(3), np.nan])

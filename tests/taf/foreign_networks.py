@@ -180,7 +180,7 @@ def floatx(name: str):
 
 
 def batch_of(foreign: Foreign, pairs: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A training batch (x, y) with drawn branches and without void; n = 0 in the first pair."""
+    """A training batch (x, y) with sampled branches and without void; n = 0 in the first pair."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0, 255, SIZE)[:, None] * rng.uniform(0, 1, (pairs, 1, 1, 3))
     image = 0.5 * ramp + rng.uniform(0, 127, (pairs, SIZE, SIZE, 3))

@@ -201,15 +201,15 @@ def softmax(x):
 def reference(halves, rates, x) -> dict[str, np.ndarray]:
     encoder, head = halves
     features = normalised_by_first(encoder, [np.concatenate([x["image"], x["partner"]])], PAIRS)
-    drawn = [*x["key_branch"], *x["partner_branch"]]
+    sampled = [*x["key_branch"], *x["partner_branch"]]
     swapped = [feature.copy() for feature in features]
-    for example, branch in enumerate(drawn):
+    for example, branch in enumerate(sampled):
         swapped[branch][example] = features[branch][(example + PAIRS) % (2 * PAIRS)]
     both = [np.concatenate(parts) for parts in zip(features, swapped, strict=True)]
     (logits,) = normalised_by_first(head, both, PAIRS)
     original, changed = np.split(softmax(logits), 2)
     delta = np.abs(original - changed).mean(axis=(1, 2, 3))
-    limits = [list(rates.values())[branch] for branch in drawn] * np.abs(np.tile(x["offset_frames"], 2))
+    limits = [list(rates.values())[branch] for branch in sampled] * np.abs(np.tile(x["offset_frames"], 2))
     excess = np.maximum(delta - limits, 0)
     return {"delta": delta, "slack": limits, "taf": excess[:PAIRS] + excess[PAIRS:]}
 

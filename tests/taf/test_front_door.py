@@ -33,7 +33,7 @@ def network() -> keras.Model:
 
 
 def batch(pairs: int = PAIRS, seed: int = 0):
-    """(x, y); the branches are left to be drawn."""
+    """(x, y); the branches are left to be sampled."""
     rng = np.random.default_rng(seed)
     image, partner = rng.normal(size=(2, pairs, SIZE, SIZE, 3)).astype("float32")
     x = {"image": image, "partner": partner, "offset_frames": rng.integers(-9, 9, pairs).astype("int32")}
@@ -85,11 +85,11 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(network, tmp_path, co
     }
     assert loaded.get_config() | {"network": None} == model.get_config() | {"network": None}
     assert_same_bits(loaded, model)
-    np.testing.assert_array_equal(loaded.draws.state, model.draws.state)
+    np.testing.assert_array_equal(loaded.sampling.state, model.sampling.state)
     fit(model)
     fit(loaded)
     assert_same_bits(loaded, model)
-    assert model.draws.state[1] == 8  # two branches in each of four steps
+    assert model.sampling.state[1] == 8  # two branches in each of four steps
 
 
 def test_the_best_model_of_a_training_is_kept_whole(network, tmp_path):
@@ -119,7 +119,7 @@ def test_an_interrupted_training_ends_as_if_uninterrupted(tmp_path):
     resumed, expected = training(callbacks=[backup]), training()
     assert resumed.optimizer.iterations == 8
     assert_same_bits(resumed, expected)
-    np.testing.assert_array_equal(resumed.draws.state, expected.draws.state)
+    np.testing.assert_array_equal(resumed.sampling.state, expected.sampling.state)
 
 
 def exported(network: keras.Model, folder) -> Counter:
@@ -180,7 +180,7 @@ def test_validation_reports_the_network_and_training_the_term(network):
     history = fit(model, validation_data=(x["image"], y))
     term = {f"{figure}/{name}" for figure in ("delta", "over_slack") for name in RATES} | {"taf"}
     assert set(history) == term | {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert history["delta/fast"] == [0.0], "what is free is not drawn"
+    assert history["delta/fast"] == [0.0], "what is free is not sampled"
 
 
 def test_several_steps_in_one_execution():
@@ -209,15 +209,15 @@ def test_sample_weights_are_of_the_loss_alone(network):
 # --- The term's options ---------------------------------------------------------------------------------
 
 
-def drawn(x, branch: str = "slow") -> dict:
+def sampled(x, branch: str = "slow") -> dict:
     index = np.full(len(x["image"]), list(RATES).index(branch), "int32")
     return x | {"key_branch": index, "partner_branch": index}
 
 
 def test_one_sided_is_the_key_frames_half(network):
     x, _ = batch()
-    both = TAF(network, RATES).term(**drawn(x))
-    key = TAF(network, RATES, symmetric="key").term(**drawn(x))
+    both = TAF(network, RATES).term(**sampled(x))
+    key = TAF(network, RATES, symmetric="key").term(**sampled(x))
     assert key.delta.shape == (PAIRS,)
     np.testing.assert_allclose(key.delta, both.delta[:PAIRS], rtol=1e-5)
     np.testing.assert_allclose(key.outputs, both.outputs, rtol=1e-4, atol=1e-6)
@@ -229,14 +229,14 @@ def test_padding_does_not_count(network):
     x, _ = batch()
     term = TAF(network, RATES).term
     valid = np.ones((PAIRS, SIZE, SIZE), bool)
-    whole = term(**drawn(x, "medium"))
-    np.testing.assert_allclose(term(**drawn(x, "medium"), valid=valid).delta, whole.delta, rtol=1e-5)
+    whole = term(**sampled(x, "medium"))
+    np.testing.assert_allclose(term(**sampled(x, "medium"), valid=valid).delta, whole.delta, rtol=1e-5)
     valid[:, :, 5:] = False
-    before = term(**drawn(x, "medium"), valid=valid).delta[:PAIRS]
+    before = term(**sampled(x, "medium"), valid=valid).delta[:PAIRS]
     x["partner"][:, :, 5:] += 9.0
-    after = term(**drawn(x, "medium"), valid=valid).delta[:PAIRS]
+    after = term(**sampled(x, "medium"), valid=valid).delta[:PAIRS]
     np.testing.assert_allclose(after, before, rtol=1e-5)
-    assert (np.abs(term(**drawn(x, "medium")).delta[:PAIRS] - whole.delta[:PAIRS]) > 1e-4).all()
+    assert (np.abs(term(**sampled(x, "medium")).delta[:PAIRS] - whole.delta[:PAIRS]) > 1e-4).all()
 
 
 DRAWING = {
@@ -279,10 +279,10 @@ def test_a_step_that_fails_leaves_no_trace(network):
     x, _ = batch()
     own = model.network._flatten_layers()
     with pytest.raises(RuntimeError, match="on purpose"):
-        model.term(**drawn(x))
+        model.term(**sampled(x))
     head, model.term.cut.head = model.term.cut.head, fails  # while layers are called otherwise
     with pytest.raises((RuntimeError, TypeError)):
-        model.term(**drawn(x))
+        model.term(**sampled(x))
     model.term.cut.head = head
     assert model.term.parts._drawing
     assert model.term.parts._norms

@@ -45,7 +45,7 @@ def nested():
 
 
 def shared_layer():
-    """One layer before the branch and behind it."""
+    """One layer before the branch and after it."""
     inputs, shared = image(), conv("shared", 3)
     x = conv("slow", 3)(shared(inputs))
     return keras.Model(inputs, conv("out")(layers.Concatenate()([shared(x), shared(layers.ReLU()(x))])))
@@ -193,7 +193,7 @@ REFUSED = [
     (twins, ["slow"], "layer 'slow': several have this name: write left.slow or right.slow"),
     (shared_layer, ["shared"], "layer 'shared': is called 3 times; allowed is a layer that is called once"),
     (chain, ["slow", "fast"], "branch 'slow': reaches the network's output through other branches alone"),
-    (chain, ["out"], "branch 'out': is the network's output, behind which there is no head"),
+    (chain, ["out"], "branch 'out': is the network's output, after which there is no head"),
     (beside, ["double"], "layer 'double': has 2 outputs; allowed is a layer of one"),
     (nested, ["fast", "deep.fast"], "layer 'deep.fast': the network has none of this name; near are "),
     (nested, ["fast", "encoder.deep.fast"], "branch 'fast': another branch is the same layer"),

@@ -22,13 +22,13 @@ def terms():
 
 
 def test_each_example_takes_its_drawn_branch_from_its_partner_and_nothing_else(terms):
-    drawn = np.int32([0, 1, 2, 2, 1, 0])
-    swapped = numpy_terms(swap_branches(terms, NAMES, drawn))
+    sampled = np.int32([0, 1, 2, 2, 1, 0])
+    swapped = numpy_terms(swap_branches(terms, NAMES, sampled))
     assert list(swapped) == list(terms)
     for example in range(6):
         partner = (example + 3) % 6
         for index, name in enumerate(NAMES):
-            source = partner if index == drawn[example] else example
+            source = partner if index == sampled[example] else example
             np.testing.assert_array_equal(swapped[name][example], terms[name][source])
 
 
@@ -51,10 +51,10 @@ def test_the_terms_stay_as_they_were(terms):
 
 def test_swapping_twice_is_the_identity(terms):
     """Where both frames of each pair draw the same branch: both hold the other's, and give it back."""
-    for drawn in ([0, 1, 2], [1, 1, 0]):
-        drawn = np.int32(drawn * 2)
-        once = swap_branches(terms, NAMES, drawn)
-        twice = numpy_terms(swap_branches(once, NAMES, drawn))
+    for sampled in ([0, 1, 2], [1, 1, 0]):
+        sampled = np.int32(sampled * 2)
+        once = swap_branches(terms, NAMES, sampled)
+        twice = numpy_terms(swap_branches(once, NAMES, sampled))
         for name in terms:
             np.testing.assert_array_equal(twice[name], terms[name])
         assert any(not np.array_equal(once[name], terms[name]) for name in NAMES)
@@ -68,24 +68,24 @@ def test_equal_frames_are_not_changed(terms):
 
 
 def test_one_side_alone_may_take_branches(terms):
-    """Eq. 5's form: the key frames take the drawn branch of their partners, and all else is their own."""
+    """Eq. 5's form: the key frames take the sampled branch of their partners, and all else is their own."""
     own, others = ({name: x[half] for name, x in terms.items()} for half in (slice(3), slice(3, 6)))
-    drawn = np.int32([2, 0, 2])
-    taken = numpy_terms(take_branches(own, others, NAMES, drawn))
+    sampled = np.int32([2, 0, 2])
+    taken = numpy_terms(take_branches(own, others, NAMES, sampled))
     assert list(taken) == list(own)
     for example in range(3):
         for index, name in enumerate(NAMES):
-            source = others if index == drawn[example] else own
+            source = others if index == sampled[example] else own
             np.testing.assert_array_equal(taken[name][example], source[name][example])
     np.testing.assert_array_equal(taken["skip"], own["skip"])
 
 
 def test_both_sides_taking_is_the_swap(terms):
-    drawn = np.int32([0, 1, 2, 1, 2, 0])
-    swapped = numpy_terms(swap_branches(terms, NAMES, drawn))
+    sampled = np.int32([0, 1, 2, 1, 2, 0])
+    swapped = numpy_terms(swap_branches(terms, NAMES, sampled))
     sides = [{name: x[half] for name, x in terms.items()} for half in (slice(3), slice(3, 6))]
     for half, own, others in ((slice(3), *sides), (slice(3, 6), *sides[::-1])):
-        taken = numpy_terms(take_branches(own, others, NAMES, drawn[half]))
+        taken = numpy_terms(take_branches(own, others, NAMES, sampled[half]))
         for name in terms:
             np.testing.assert_array_equal(taken[name], swapped[name][half])
 
@@ -104,17 +104,17 @@ def test_the_swap_commutes_with_the_projection(model):
     names, encoder, _ = halves(network)
     features = dict(zip(names, encoder(frames, training=True), strict=True))
     branches = config.branches
-    drawn = rng.integers(0, len(branches), 6).astype(np.int32)
+    sampled = rng.integers(0, len(branches), 6).astype(np.int32)
 
     def projection(features):
         return features | {name: layer(features[name]) for name, layer in layers.items()}
 
-    before = numpy_terms(projection(swap_branches(features, branches, drawn)))
-    behind = numpy_terms(swap_branches(projection(features), branches, drawn))
+    before = numpy_terms(projection(swap_branches(features, branches, sampled)))
+    behind = numpy_terms(swap_branches(projection(features), branches, sampled))
     still = numpy_terms(projection(features))
     assert set(before) == set(behind) >= set(branches)
     for name in before:
         np.testing.assert_allclose(before[name], behind[name], rtol=1e-5, atol=1e-5)
     for index, name in enumerate(branches):
         changed = np.any(before[name] != still[name], axis=(1, 2, 3))
-        np.testing.assert_array_equal(changed, drawn == index)
+        np.testing.assert_array_equal(changed, sampled == index)

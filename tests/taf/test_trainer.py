@@ -46,9 +46,9 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
     names, encoder, head = halves(network)
     features = map(keras.ops.convert_to_numpy, normalised_by_first(encoder, frames, share))
     features = dict(zip(names, features, strict=True))
-    drawn = [*batch["key_branch"], *batch["partner_branch"]]
+    sampled = [*batch["key_branch"], *batch["partner_branch"]]
     swapped = {name: x.copy() for name, x in features.items()}
-    for example, branch in enumerate(drawn):
+    for example, branch in enumerate(sampled):
         name = list(BRANCHES[network.name])[branch]
         partner = example + pairs if example < pairs else example - pairs
         swapped[name][example] = features[name][partner]
@@ -63,7 +63,7 @@ def reference(network, config, batch) -> dict[str, np.ndarray]:
     limits, deltas, hinges = [], [], []
     for example in range(2 * pairs):
         n = abs(int(batch["offset_frames"][example % pairs]))
-        rate = config.change_rates[drawn[example]]
+        rate = config.change_rates[sampled[example]]
         inside = batch["valid"][example % pairs]
         limits.append(math.inf if math.isinf(rate) else n * rate)
         change = np.abs(original[example] - swapped[example])[inside]  # (valid pixels, classes)
@@ -128,7 +128,7 @@ def bilinear(source: int, target: int):
 def test_objective_is_eq_6(network, seed, frames):
     rng = np.random.default_rng(seed)
     # From far below to far above the δ of random weights, which are about 1e-3 to 1e-1; the
-    # branch with an infinite rate is drawn too, and must then give R+ = 0.
+    # branch with an infinite rate is sampled too, and must then give R+ = 0.
     rates = 10.0 ** rng.uniform(-6, -2, len(BRANCHES[network.name]))
     rates[rng.integers(len(rates))] = math.inf
     weight = float(rng.uniform(0.5, 3))
@@ -156,9 +156,9 @@ def test_relative_slack_is_measured_in_input_change(network):
     change = np.abs(batch["image"] / 255 - batch["partner"] / 255)  # (3, h, w, 3), float64
     change = [c[valid].mean() for c, valid in zip(change, batch["valid"], strict=True)]
     rates = np.array(config.change_rates)
-    drawn = np.concatenate([batch["key_branch"], batch["partner_branch"]])
+    sampled = np.concatenate([batch["key_branch"], batch["partner_branch"]])
     values = numpy_objective(trainer.objective(batch))
-    np.testing.assert_allclose(values["slack"], rates[drawn] * np.tile(change, 2), rtol=1e-5)
+    np.testing.assert_allclose(values["slack"], rates[sampled] * np.tile(change, 2), rtol=1e-5)
 
 
 def test_equal_frames_have_distance_exactly_zero(network):

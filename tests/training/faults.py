@@ -16,8 +16,10 @@ from taf_examples import pyramid
 
 from flags import script
 from taf_keras.config import Config
+from taf_keras.evaluation import evaluate
 from taf_keras.models import build
-from taf_keras.training import callbacks, run, session
+from taf_keras.serving import export
+from taf_keras.training import callbacks, run, screens
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([__name__])
@@ -107,9 +109,9 @@ FAULTS = {
     "after rename": _around_rename(".weights.h5", after=True),
     "history": _around_rename("history.csv", after=False),
     "validation": lambda rng: _before(callbacks.StepLogs, "on_test_batch_end", lambda *_: _kill()),
-    "anywhere": lambda rng: _before(run, "_announce", lambda *_: _soon(rng.uniform(0, 8))),
-    "evaluation": lambda rng: _before(session, "evaluate_split", lambda *_: _soon(rng.uniform(0, 0.5))),
-    "export": lambda rng: _before(session, "export_model", lambda *_: _soon(rng.uniform(0, 0.3))),
+    "anywhere": lambda rng: _before(screens, "announce", lambda *_: _soon(rng.uniform(0, 8))),
+    "evaluation": lambda rng: _before(evaluate, "evaluate_split", lambda *_: _soon(rng.uniform(0, 0.5))),
+    "export": lambda rng: _before(export, "export_model", lambda *_: _soon(rng.uniform(0, 0.3))),
     "exported": _around_rename("export", after=False),
     "metrics": _around_rename("metrics.json", after=False),
 }

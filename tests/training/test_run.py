@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from taf_keras.errors import UserError
 from taf_keras.training import callbacks
-from taf_keras.training.fit import validated_epochs
 from taf_keras.training.run import train
+from taf_keras.training.steps import validated_epochs
 
 
 def weights(path):

@@ -22,6 +22,7 @@ from taf_keras.models import build
 from taf_keras.storage.checkpoint import best_until, checkpoints
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training import callbacks
+from taf_keras.training import checkpoints as saving
 from taf_keras.training.callbacks import StopAtNaN
 from taf_keras.training.run import train
 
@@ -79,12 +80,12 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch_bit_for_bit(tmp_path, monkeypat
 def test_a_checkpoint_is_written_when_the_last_one_is_old_enough(tmp_path, monkeypatch, minutes, expected):
     """A clock that goes a minute a step: five steps of one long epoch."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(saving.time, "monotonic", lambda: clock.now)
     saved = []
-    monkeypatch.setattr(callbacks.checkpoint, "save", lambda model, folder, step, *rest: saved.append(step))
-    monkeypatch.setattr(callbacks, "epoch_sums", lambda model: {})
+    monkeypatch.setattr(saving.checkpoint, "save", lambda model, folder, step, *rest: saved.append(step))
+    monkeypatch.setattr(saving, "epoch_sums", lambda model: {})
     request = SimpleNamespace(signal=None, obey=lambda text: None)
-    save = callbacks.SaveCheckpoints(tmp_path, [1], minutes, 100, 0, request, lambda: None)
+    save = saving.SaveCheckpoints(tmp_path, [1], minutes, 100, 0, request, lambda: None)
     save.set_params({"steps": 100})
     for step in range(5):
         clock.now += 60
@@ -192,7 +193,7 @@ def test_a_format_that_fails_costs_itself_alone_and_is_tried_again(tmp_path, mon
     config = tiny_config(
         tmp_path, training={"epochs": 1}, runtime={"validations": 0, "export_formats": ("litert", "onnx")}
     )
-    for module in ("training.session", "serving.export"):
+    for module in ("training.formats", "serving.export"):
         monkeypatch.setattr(f"taf_keras.{module}.check_formats", lambda formats: None)
 
     def export(model, path, format, **kwargs):

@@ -13,7 +13,7 @@ from whole_run import RUNS, example, whole_run
 
 from taf_keras.evaluation.confusion import confusion_matrices
 from taf_keras.models.layers import resize
-from taf_keras.training import session
+from taf_keras.training import strategy
 from taf_keras.training.callbacks import SaveCheckpoints
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def xla_allowed(monkeypatch):
     """XLA compiles no deterministic operations, which a CPU takes for every run but these."""
-    monkeypatch.setattr(session, "is_deterministic", lambda config: False)
+    monkeypatch.setattr(strategy, "is_deterministic", lambda config: False)
     was_on = framework.is_op_determinism_enabled()
     framework.disable_op_determinism()
     yield

@@ -15,7 +15,7 @@ from test_video import SIZE, cut, index_of, picture, vary_frame_rate, write_vide
 from taf_keras import extract
 from taf_keras.clips.decode import read_image
 from taf_keras.datasets import camvid, manifest
-from taf_keras.video.frames import PART
+from taf_keras.files import unfinished
 from taf_keras.video.match import consensus, find_stills
 
 ROOT = Path(__file__).parents[2]
@@ -51,9 +51,11 @@ def root(tmp_path) -> Path:
 
 def run(root: Path, *arguments, layout: str = "camvid") -> int:
     """The exit code."""
-    with pytest.raises(SystemExit) as caught:
+    try:
         extract.main([f"--layout={layout}", f"--data_dir={root}", *map(str, arguments)])
-    return caught.value.code
+    except SystemExit as ended:
+        return ended.code
+    return 0
 
 
 def written(root: Path, name: str = "street", suffix: str = ".jpg") -> dict[int, int]:
@@ -241,7 +243,7 @@ def test_real_stills_are_found_in_a_poor_video(real_camvid, tmp_path):
     writer.release()
     for offset in (1, -2):
         stills = {i - offset: clips[i].key_frame.image for i in range(9, 31)}
-        matches = find_stills(tmp_path / "v.avi", stills, 0, 8, lambda done, total: None).matches
+        matches, _, _ = find_stills(tmp_path / "v.avi", stills, 0, 8, lambda done, total: None)
         assert {match.verdict for match in matches} == {"matched"}
         assert {match.offset for match in matches} == {offset}
         assert consensus(matches) == offset
@@ -322,7 +324,7 @@ def test_a_video_that_fades_to_black_around_some_key_frames_works(root, tmp_path
 
 @pytest.mark.parametrize("flags", [["--index_offset=-80"], ["--search=9"]])
 def test_a_black_lead_in_is_not_taken_for_a_failure(tmp_path, capsys, flags):
-    """The candidates of the only key frame are all black, and what comes before and behind is not."""
+    """The candidates of the only key frame are all black, and what comes before and after is not."""
     path = write_video(
         tmp_path / "street.avi", (NIGHT(i) if 5 < i < 45 else picture(i) for i in range(FRAMES))
     )
@@ -423,7 +425,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
             assert process.wait(timeout=60) == -signal.SIGKILL
             before = {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
             assert 10 <= len(before) < 141
-            (folder / f"000999.png{PART}").write_bytes(b"\x89PNG half")
+            unfinished(folder / "000999.png").write_bytes(b"\x89PNG half")
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=60)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was there is not repeated
     undisturbed, killed = (contents(folder) for folder in folders)
@@ -580,7 +582,7 @@ def test_frames_go_nowhere_but_to_their_folder(root, movie, capsys, name):
         (["--video={root}", "--name=street"], "cannot be read: Is a directory"),
         (["--video={root}/x.avi"], "no key frames of 'x'; --name must be one of street"),
         (["--video={root}/text.avi", "--name=street"], "text.avi: is not a readable video (4 bytes)"),
-        (["--video={movie}", "--image_size=32"], "--image_size=32: write HEIGHTxWIDTH in px"),
+        (["--video={movie}", "--image_size=32"], "--image_size=32: write HEIGHTxWIDTH in pixels"),
         (["--video={movie}", "--image_size=0x32"], "--image_size=0x32: write HEIGHTxWIDTH"),
         (["--video={movie}", "--quality=101"], "--quality=101: must be from 1 to 100"),
         (["--video={movie}", "--search=0"], "--search=0: must be from 1"),

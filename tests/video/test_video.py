@@ -9,7 +9,7 @@ import pytest
 
 from taf_keras.errors import UserError
 from taf_keras.video import frames as reader
-from taf_keras.video.frames import PART, decode, image_size, irregularity, save_frames
+from taf_keras.video.frames import decode, image_size, irregularity, save_frames
 
 SIZE = (64, 96)  # height, width; the upper eighth is 12 stripes of 8 px, which spell the index in binary
 BITS = 12
@@ -51,7 +51,7 @@ def vary_frame_rate(path: Path) -> None:
     """Makes the frames of an MP4 file last 1.5 and 0.5 times as long, in turns.
 
     Its `stts` box (time to sample) has one entry (frames, duration); it gets one for each frame, and the
-    boxes around it grow with it. OpenCV writes them behind the pictures, so that nothing else moves.
+    boxes around it grow with it. OpenCV writes them after the pictures, so that nothing else moves.
     """
     data = bytearray(path.read_bytes())
     at = data.rfind(b"stts") - 4
@@ -155,7 +155,7 @@ def test_png_files_hold_the_decoded_pixels(movie, tmp_path):
     save_frames(movie, targets, SIZE, 95, 2, ignore)
     for index, file in targets.items():
         np.testing.assert_array_equal(cv2.imread(str(file)), picture(index))  # FFV1 loses nothing either
-    assert sorted(tmp_path.glob(f"*{PART}")) == []
+    assert sorted(tmp_path.glob(".*")) == []
 
 
 def test_frames_are_resized(movie, tmp_path):
@@ -188,7 +188,7 @@ def test_frames_that_the_video_lacks_stay_unwritten(movie, tmp_path):
     assert sorted(file.name for file in tmp_path.glob("*.jpg")) == ["38.jpg", "39.jpg"]
 
 
-def test_decoding_stops_behind_the_last_wanted_frame(movie, tmp_path):
+def test_decoding_stops_after_the_last_wanted_frame(movie, tmp_path):
     seen = []
     save_frames(movie, {5: tmp_path / "5.jpg"}, SIZE, 95, 1, lambda done, total: seen.append((done, total)))
     assert seen == [(i, 6) for i in range(1, 7)]
@@ -219,14 +219,14 @@ def test_a_full_or_missing_folder_is_named(movie, tmp_path):
         save_frames(movie, {5: tmp_path / "nowhere" / "5.jpg"}, SIZE, 95, 2, ignore)
 
 
-def test_a_file_appears_complete_or_not_at_all(tmp_path, monkeypatch):
-    target = tmp_path / "5.jpg"
-
+def test_a_file_appears_complete_or_not_at_all(movie, tmp_path, monkeypatch):
     def kill(source, destination):
-        assert Path(source).read_bytes() == b"frame"
+        np.testing.assert_array_equal(cv2.imdecode(np.fromfile(source, np.uint8), 1), picture(5))
         raise KeyboardInterrupt
 
+    target = tmp_path / "frames" / "5.png"
+    target.parent.mkdir()
     monkeypatch.setattr(os, "replace", kill)
     with pytest.raises(KeyboardInterrupt):
-        reader.write(target, b"frame")
-    assert [path.name for path in tmp_path.iterdir()] == [f"5.jpg{PART}"]
+        save_frames(movie, {5: target}, SIZE, 95, 1, ignore)
+    assert list(target.parent.iterdir()) == []

@@ -3,7 +3,7 @@ import pytest
 from study_examples import clip_of, footage_of, predictor, reads_red
 
 from taf_keras.clips.clip import VOID
-from taf_keras.studies.change_rate import draw, measure
+from taf_keras.studies.class_change import measure, plot
 
 
 def row(first: int, last: int) -> list[int]:
@@ -78,7 +78,7 @@ def test_a_class_that_is_not_found_has_no_curve():
     footage = footage_of(clip_of("a", MOVING))
     nothing = measure(predictor(lambda images: np.zeros(images.shape[:3], int)), footage)
     np.testing.assert_array_equal(column(nothing, "car", "relative_iou"), [np.nan] * 3)
-    figure = draw(nothing.assign(model="taf", seed=0), footage)
+    figure = plot(nothing.assign(model="taf", seed=0), footage)
     predicted, truth = figure.axes
     assert predicted.get_legend_handles_labels()[1] == ["road"]
     assert truth.get_legend_handles_labels()[1] == ["road", "car", "sky"]

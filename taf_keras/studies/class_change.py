@@ -12,7 +12,7 @@ from taf_keras.evaluation.evaluate import confusion_matrix
 from taf_keras.studies.footage import Footage, FramePredictions
 from taf_keras.studies.panels import add_curve, new_panels
 
-_LEAST_IOU = 0.05  # at n = 0, for a class to be drawn: the ratio of two smaller figures is noise
+_LEAST_IOU = 0.05  # at n = 0, for a class to be plotted: the ratio of two smaller figures is noise
 
 
 def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.DataFrame:
@@ -52,14 +52,10 @@ def measure(network: BranchedNetwork, footage: Footage, on_progress=None) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
-def draw(table: pd.DataFrame, footage: Footage):
+def plot(table: pd.DataFrame, footage: Footage):
     """One chart per model, and one of the truth where it is known, with one curve per class.
 
     Classes that a model hardly finds at n = 0 (IoU below 5 %) are not in its chart; the table has them.
-
-    Args:
-        table: tables of `measure`, with the columns `model` and `seed` before them.
-    Returns: a matplotlib figure.
     """
     charts = {
         f"prediction at t ± n\n{model}": (rows[rows["class"].isin(_found(rows))], "relative_iou")

@@ -6,7 +6,7 @@ from conftest import tiny_config
 
 from taf_keras.errors import UserError
 from taf_keras.storage.run import Run
-from taf_keras.studies.runs import common_data, read_runs
+from taf_keras.studies.compared import common_data, read_arms
 
 
 def write(folder, seed=0, **groups) -> str:
@@ -18,7 +18,11 @@ def write(folder, seed=0, **groups) -> str:
 
 
 def names(*folders) -> list[tuple[str, int]]:
-    return [(run.model, run.seed) for run in read_runs([str(folder) for folder in folders])]
+    return [(arm.name, run.seed) for arm in read_arms([str(f) for f in folders]) for run in arm.runs]
+
+
+def runs_of(folders: list[str]) -> list[Run]:
+    return [run for arm in read_arms(folders) for run in arm.runs]
 
 
 BASELINE = {"taf": {"method": "baseline"}}
@@ -87,11 +91,11 @@ def test_runs_that_have_not_ended_are_left_out_of_their_folder(tmp_path, capsys)
 def test_what_is_no_comparison_is_refused(tmp_path):
     folder = write(tmp_path / "taf" / "seed-0")
     with pytest.raises(UserError, match="seed-0: is given twice"):
-        read_runs([folder, str(tmp_path / "taf")])
+        runs_of([folder, str(tmp_path / "taf")])
     with pytest.raises(UserError, match="holds no run"):
-        read_runs([folder, str(tmp_path / "nowhere")])
+        runs_of([folder, str(tmp_path / "nowhere")])
     with pytest.raises(UserError, match="--model_dir: must not be empty"):
-        read_runs([])
+        runs_of([])
 
 
 @pytest.mark.parametrize(
@@ -100,12 +104,12 @@ def test_what_is_no_comparison_is_refused(tmp_path):
 def test_runs_on_other_frames_are_refused(tmp_path, setting, value):
     folders = [write(tmp_path / "a" / "run"), write(tmp_path / "b" / "run", data={setting: value})]
     with pytest.raises(UserError, match=re.escape(f"has {setting}={value}, ")):
-        common_data(read_runs(folders), "test", None)
+        common_data(runs_of(folders), "test", None)
 
 
 def test_what_training_alone_sees_may_differ_unless_the_split_is_train(tmp_path):
     few = {"data": {"subset": 0.5, "flip": False, "val_clips": 3}}
-    runs = read_runs([write(tmp_path / "a" / "run"), write(tmp_path / "b" / "run", **few)])
+    runs = runs_of([write(tmp_path / "a" / "run"), write(tmp_path / "b" / "run", **few)])
     assert common_data(runs, "test", None)[1] == "test"
     with pytest.raises(UserError, match=r"subset=0\.5"):
         common_data(runs, "train", None)
@@ -114,7 +118,7 @@ def test_what_training_alone_sees_may_differ_unless_the_split_is_train(tmp_path)
 def test_the_data_has_the_largest_context_and_lies_where_it_is_said_to(tmp_path):
     clips = {"dataset": "manifest", "data_dir": "clips", "eval_split": "test"}
     far = write(tmp_path / "b" / "run", data=clips | {"temporal_context": 20, "data_dir": "elsewhere"})
-    runs = read_runs([write(tmp_path / "a" / "run", data=clips), far])
+    runs = runs_of([write(tmp_path / "a" / "run", data=clips), far])
     with pytest.raises(UserError, match="data_dir=elsewhere"):
         common_data(runs, None, None)
     data, split = common_data(runs, None, "here")

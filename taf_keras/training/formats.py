@@ -1,0 +1,32 @@
+"""The optional formats of a run's export: added at its end, or by the same command later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from taf_keras.clips.clip import ClassTable
+from taf_keras.config import Config
+from taf_keras.errors import PartlyDone
+from taf_keras.evaluation.network import exported_checkpoint, load_network
+from taf_keras.serving.export import check_formats, export_formats, missing_formats
+from taf_keras.storage.run import Run
+
+
+def add_formats(run: Run, config: Config, classes: ClassTable) -> None:
+    """Writes those of `export_formats` that the export lacks. Raises: PartlyDone for what failed."""
+    missing = missing_formats(run.export, config.runtime.export_formats)
+    check_formats(missing)
+    if not missing:
+        return
+    _, path = exported_checkpoint(run, config)
+    single = replace(config, training=replace(config.training, dtype="float32"))
+    failed = export_formats(lambda: load_network(single, classes.names, path), run.export, missing)
+    for name, reason in failed.items():
+        print(f"failed  {name}: {reason}")
+    if done := [name for name in missing if name not in failed]:
+        print(f"wrote   {', '.join(done)} beside {run.export}")
+    if failed:
+        raise PartlyDone(
+            f"--export_formats={','.join(failed)}: could not be written ({next(iter(failed.values()))}); all "
+            "else is there, and the same command tries it again"
+        )

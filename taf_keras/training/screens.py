@@ -1,0 +1,62 @@
+"""What a run says of itself at its beginning and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from taf_keras.clips.clip import Split
+from taf_keras.config import Config
+from taf_keras.devices import describe as describe_devices
+from taf_keras.evaluation.evaluate import describe
+from taf_keras.multi_worker.cluster import Cluster
+from taf_keras.progress import clock
+from taf_keras.storage.run import Run
+
+
+def announce(
+    config: Config,
+    splits: Mapping[str, Split],
+    network: keras.Model,
+    strategy: tf.distribute.Strategy,
+    cluster: Cluster,
+) -> None:
+    """Prints what is about to be trained, on what, and how long."""
+    counts = ", ".join(f"{len(split.clips)} {name}" for name, split in splits.items())
+    on = "" if config.model.is_own else f" on {config.model.backbone}"
+    replicas = strategy.num_replicas_in_sync
+    gpus = tf.config.list_physical_devices("GPU")
+    steps = config.training.epochs * config.steps_per_epoch(len(splits["train"].clips))
+    shared = f" on {replicas} replicas" if replicas > 1 else ""
+    print(f"data    {config.data.dataset}: {counts} clips")
+    print(f"model   {config.model.model}{on}, {network.count_params():,} parameters")
+    print(f"method  {_method(config)}")
+    print(f"devices {describe_devices(gpus, replicas // len(cluster.workers))}")  # of this machine
+    print(f"steps   {steps} of {config.key_frames_per_step} key frames{shared}", flush=True)
+
+
+def _method(config: Config) -> str:
+    method, labels = config.taf.method, config.partner_labels
+    if method == "propagate":
+        return f"propagate, labels by optical flow that returns to within {labels.flow_tolerance_px:g} px"
+    if method == "pseudo":
+        return f"pseudo, labels of {labels.teacher} where it is {labels.confidence:.0%} sure"
+    if method == "baseline":
+        return "baseline, key frames only"
+    pairs = zip(config.branches, config.change_rates, strict=True)
+    rates = ", ".join(f"{branch} {rate:g}" for branch, rate in pairs)
+    return f"{method}, λ = {config.taf.weight:g}, change rates {rates}"
+
+
+def last(run: Run, metrics: dict) -> None:
+    """Prints what was reached, where it lies, and what can be done with it."""
+    print(
+        f"\n{describe(metrics)}\n"
+        f"{clock(metrics['seconds'])} in all, {clock(metrics['training_seconds'])} of it training\n\n"
+        f"everything is in {run.folder}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
+        f"  look at it     tensorboard --logdir={run.tensorboard}\n"
+        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split=val\n"
+        f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
+    )
