@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl.flags import FLAGS, FlagValues
 
-from taf_keras.config import Config, flag_name  # noqa: F401
+from taf_keras.config import Config
 from taf_keras.errors import UserError
 
 from . import script, values

@@ -74,7 +74,7 @@ def _options() -> command.Options:
         action="store_true",
         help="decode no images, read their first and last bytes as training does",
     )
-    add("--threads", type=int, default=os.cpu_count() or 1, help="files read at a time (%(default)s)")
+    add("--threads", type=int, default=os.cpu_count() or 1, help="files read at a time (the cores)")
     add("--csv", type=Path, metavar="FILE", help="write the figures to this file, too")
     return options
 

@@ -7,7 +7,6 @@ Its check and refusal, its flag and `--help` and its row of docs/command_line.md
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
 from taf_keras.errors import require, require_one_of  # noqa: F401 (for others)
+from taf_keras.files import sha256
 from taf_keras.settings import Bound, check, described, setting
 from taf_keras.sizes import size_text
 
@@ -637,11 +637,6 @@ class Config:
         return cls(**built)
 
 
-def flag_name(group: str, field: str) -> str:
-    """The flag of a config field: `flag_name("taf", "weight")` is `taf_weight`."""
-    return getattr(Config(), group).SETTINGS[field].flag
-
-
 def _is_named(change_rates) -> bool:
     return isinstance(change_rates, tuple) and any(isinstance(rate, tuple) for rate in change_rates)
 
@@ -676,8 +671,7 @@ def with_model_file(config: Config) -> Config:
     if not model.is_own:
         return config
     require(model.file.is_file(), f"--model={model.model}: {model.file}: no such file")
-    sha256 = hashlib.sha256(model.file.read_bytes()).hexdigest()
-    return dataclasses.replace(config, model=dataclasses.replace(model, model_sha256=sha256))
+    return dataclasses.replace(config, model=dataclasses.replace(model, model_sha256=sha256(model.file)))
 
 
 def check_weights_file(weights: str) -> None:

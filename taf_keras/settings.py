@@ -68,7 +68,7 @@ def described(group: type) -> type:
 
     `group.SETTINGS` is then {field: Setting}, of all fields that `setting` has made; others have no flag.
     """
-    head, _, attributes = inspect.cleandoc(group.__doc__).partition("Attributes:\n")
+    head, _, attributes = inspect.cleandoc(group.__doc__ or "").partition("Attributes:\n")
     texts = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE))
     group.SETTINGS = {
         f.name: Setting(f.name, f.type, f.default, texts.get(f.name, ""), **{"flag": f.name} | facts)

@@ -10,6 +10,7 @@ from keras import ops
 
 from taf_keras.clips.clip import Split
 from taf_keras.clips.decode import read_image
+from taf_keras.errors import spoken
 from taf_keras.evaluation.branches import BranchedNetwork, mean_over_places
 
 FRAMES = 8  # key frames of the validation split on which branches are watched
@@ -62,12 +63,12 @@ class WatchBranches(keras.callbacks.Callback):
     def _report(self, epoch: int, branch: str, share: float) -> None:
         if share < LEAST_CHANGE:
             self.collapsed.add(branch)
-            print(
-                f"\nwarning: epoch {epoch}: branch {branch} may have collapsed: its mean in its place "
+            text = spoken(
+                f"warning: epoch {epoch}: branch {branch} may have collapsed: its mean in its place "
                 f"changes {share:.2%} of the pixels. A larger change rate or a smaller --taf_weight "
-                "gives it room",
-                flush=True,
+                "gives it room"
             )
+            print(f"\n{text}", flush=True)
         else:
             self.collapsed.discard(branch)
             print(f"\nepoch {epoch}: branch {branch} is back: {share:.1%} of the pixels", flush=True)

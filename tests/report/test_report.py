@@ -1,7 +1,6 @@
 """Reports on runs that are written by hand."""
 
 import base64
-import dataclasses
 import html
 import json
 import re
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from absl.flags import FlagValues
 
-from flags import CONFIG_MODULES, config_from_flags, flag_name
+from flags import CONFIG_MODULES, config_from_flags
 from taf_keras.config import Config, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.experiments.settings import as_flags, changed, settings
@@ -295,10 +294,9 @@ def test_settings_are_flags_that_mean_the_same(flags):
 
 def test_every_setting_has_the_name_of_its_flag():
     expected = {
-        flag_name(group.name, field.name)
+        own.flag
         for group in fields(Config)
         if group.name != "runtime"
-        for field in dataclasses.fields(group.default_factory)
-        if field.name != "model_sha256"  # which has no flag
+        for own in group.default_factory.SETTINGS.values()
     }
     assert set(settings(Config())) == expected - {"seed"} | {"model_sha256"}
