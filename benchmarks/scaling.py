@@ -140,7 +140,7 @@ def load(data: DataConfig, clips: int, clock) -> Callable[[], float]:
 def plot(results: dict, path: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
-    from taf_keras.evaluation.charts import new_figure, save_chart, series_style, style_axes
+    from taf_keras.evaluation.charts import new_figure, save_chart, series_style
 
     labels = {"branches": "branches that may be sampled", "n_h": "n_h, frames", "clips": "clips"}
     figure, axes = new_figure(1, 4, figsize=(12, 3.2))
@@ -155,8 +155,6 @@ def plot(results: dict, path: Path) -> None:
     for side in (axes[2].xaxis, axes[3].xaxis, axes[3].yaxis):
         side.set_major_formatter("{x:g}")
         side.set_minor_formatter(NullFormatter())
-    for axis in axes:
-        style_axes(axis)
     save_chart(figure, path)
 
 

@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -32,7 +33,9 @@ class Options(argparse.ArgumentParser):
         raise UserError(f"{message} (--help lists all options)")
 
 
-def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> None:
+def run(
+    main: Callable[[], int | None], interrupted: str = "interrupted", in_background: bool = False
+) -> None:
     """Calls `main`, and ends the process where that returns an exit code other than 0, or fails.
 
     A UserError is one line `error: …` on stderr and its exit code; SIGINT (Ctrl-C), SIGTERM and SIGHUP are
@@ -40,6 +43,8 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> Non
 
     Args:
         interrupted: the line, unless what was interrupted has one of its own.
+        in_background: take SIGINT although it is ignored, as shells have it for background jobs; processes
+            that `main` starts would ignore it too.
     """
     # Before TensorFlow is imported: warnings and errors of its C++ part, but no notes.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -47,7 +52,7 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> Non
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files may hold anything
-    before = {number: signal.signal(number, _interrupt) for number in _signals()}
+    before = {number: signal.signal(number, own) for number, own in _handlers(in_background).items()}
     try:
         code = main()
         sys.stdout.flush()
@@ -57,22 +62,40 @@ def run(main: Callable[[], int | None], interrupted: str = "interrupted") -> Non
         _end(str(stop) or interrupted, 128 + stop.signal)
     except KeyboardInterrupt:
         _end(interrupted, 128 + signal.SIGINT)
-    except BrokenPipeError:  # … | head; Python flushes once more at its end, which must not fail
+    except BrokenPipeError:
+        if _has_reader():
+            raise
+        # … | head; Python flushes once more at its end, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     finally:
         errors.speaks_of_flags = spoke_of_flags
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
     if code:
         sys.exit(code)
 
 
-def _signals() -> list[int]:
-    """SIGTERM, and SIGHUP unless `nohup` has it ignored. (SIGINT is Python's KeyboardInterrupt.)"""
+def _handlers(in_background: bool) -> dict:
+    """Of the signals that end a command. Only a main thread can set them: elsewhere they act as before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {signal.SIGTERM: _interrupt}
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    ignored = hangup is None or signal.getsignal(hangup) == signal.SIG_IGN
-    return [signal.SIGTERM] if ignored else [signal.SIGTERM, hangup]
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup
+        handlers[hangup] = _interrupt
+    if in_background:
+        handlers[signal.SIGINT] = signal.default_int_handler
+    return handlers
+
+
+def _has_reader() -> bool:
+    """Whether stdout is read."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _interrupt(number, _frame) -> NoReturn:

@@ -35,5 +35,5 @@ def parse_config(arguments: Sequence[str]) -> Config:
     """
     for path in _PATHS:
         if path not in sys.path:
-            sys.path.append(path)
+            sys.path.insert(0, path)  # before another package of this name
     return import_module(FLAGS).parse_config(arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,10 +58,8 @@ def write_json(path: Path, values) -> None:
 def sha256(path: Path, size: int = 0) -> str:
     """The hexadecimal digest of a file, or of its first `size` bytes."""
     with path.open("rb") as file:
-        if not size:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-            return hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(file.read(size)) if size else hashlib.file_digest(file, "sha256")
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def free_addresses(count: int) -> list[str]:
             each.close()
 
 
-def start_worker(command: Sequence[str], addresses: Sequence[str], index: int) -> subprocess.Popen:
+def start_worker(arguments: Sequence[str], addresses: Sequence[str], index: int) -> subprocess.Popen:
     """Starts one worker of the cluster with its share of the cores; its output is a pipe of text."""
     config = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}}
     threads = str(max(1, (os.cpu_count() or 1) // len(addresses)))
@@ -45,7 +45,7 @@ def start_worker(command: Sequence[str], addresses: Sequence[str], index: int) -
     # Two workers cannot share a GPU.
     environment |= {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        command,
+        arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -93,9 +93,8 @@ def _show(index: int, process: subprocess.Popen) -> None:
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    command.run(
-        lambda: _main(arguments, train), "interrupted; the same command goes on at the last checkpoint"
-    )
+    interrupted = "interrupted; the same command goes on at the last checkpoint"
+    command.run(lambda: _main(arguments, train), interrupted, in_background=True)
 
 
 def _main(arguments: list[str] | None, train: Sequence[str]) -> int:

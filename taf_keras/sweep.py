@@ -85,7 +85,7 @@ def write_results(jobs: Sequence[Job], sweep: Sweep, folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    command.run(lambda: _main(arguments, train), INTERRUPTED)
+    command.run(lambda: _main(arguments, train), INTERRUPTED, in_background=True)
 
 
 def _main(arguments: list[str] | None, train: Sequence[str]) -> int:

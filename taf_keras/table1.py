@@ -22,7 +22,7 @@ from taf_keras.experiments.plan import collect, parse_seeds, plan
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:
-    command.run(lambda: _main(arguments, train), INTERRUPTED)
+    command.run(lambda: _main(arguments, train), INTERRUPTED, in_background=True)
 
 
 def _main(arguments: list[str] | None, train: Sequence[str]) -> int:

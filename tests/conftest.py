@@ -1,6 +1,7 @@
 """What several tests need: small trees of files, a tiny configuration, a tiny trained run."""
 
 import os
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -44,8 +45,33 @@ def camvid(tmp_path) -> Path:
     return write_camvid(tmp_path / "camvid", {"train": names, "val": ["0016E5_07959", "0016E5_07961"]})
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared(tmp_path_factory) -> Path:
+    """A folder that all workers of xdist have in common; the processes that tests start know it too."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    os.environ["TAF_TESTS_SHARED"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_backbone():
+    """`pyramid` in place of every backbone, in the whole file: it is traced in a third of the time."""
+    from taf_examples import pyramid
+
+    from taf_keras.models import build
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_backbone", pyramid)
+        yield
+
+
 def tiny_config(folder: Path, **groups):
-    """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch."""
+    """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch.
+
+    The clips lie in `shared`, since making them takes longer than many a test.
+    """
     from taf_keras.config import (
         Config,
         DataConfig,
@@ -56,8 +82,9 @@ def tiny_config(folder: Path, **groups):
         TrainingConfig,
     )
 
+    clips = os.path.join(os.environ["TAF_TESTS_SHARED"], "clips")
     settings = {
-        "data": {"data_dir": str(folder / "clips"), "image_size": (32, 48), "temporal_context": 3},
+        "data": {"data_dir": clips, "image_size": (32, 48), "temporal_context": 3},
         "model": {"backbone_width": 0.35, "head_channels": 8},
         "training": {"epochs": 2, "batch_size": 4},
         "runtime": {"model_dir": str(folder / "run"), "validations": 2, "log_every": 1},
@@ -75,10 +102,27 @@ def tiny_config(folder: Path, **groups):
     )
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory):
-    """(config, metrics) of a tiny run from beginning to end."""
+@pytest.fixture(scope="module")
+def finished_run(shared, small_backbone):
+    """(config, metrics) of a tiny run from beginning to end: 4 epochs of 3 steps, with `small_backbone`.
+
+    It is made once, by the worker that comes first. Who writes into its folder copies it first.
+    """
+    from taf_keras.storage.run import Run
     from taf_keras.training.run import train
 
-    config = tiny_config(tmp_path_factory.mktemp("finished"), training={"epochs": 4})
-    return config, train(config)
+    folder = shared / "finished"
+    config = tiny_config(folder, data={"train_clips": 6}, training={"epochs": 4})
+    ended = folder / "ended"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        deadline = time.monotonic() + 600
+        while not ended.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    else:
+        try:
+            train(config)
+        finally:
+            ended.touch()
+    return config, Run(config.runtime.model_dir).metrics

@@ -39,7 +39,7 @@ ALLOWED = {
     "serving": _DATA | {"storage", "evaluation"},
     "multi_worker": _BASE | {"models", "taf"},
     "training": _METHOD | {"serving", "multi_worker"},
-    "experiments": _METHOD,
+    "experiments": _METHOD | {"serving"},
     "studies": _METHOD | {"experiments"},
     "report": _METHOD | _TOP | {"experiments"},
     # Commands: the top floor, which nothing below may know.

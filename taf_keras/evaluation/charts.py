@@ -37,14 +37,9 @@ def new_figure(*args, **kwargs):
 
     figure, axes = plt.subplots(*args, layout="constrained", **kwargs)
     for each in figure.axes:
-        style_axes(each)
+        each.grid(alpha=0.3)
+        each.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def style_axes(axes) -> None:
-    """The grid and the open frame that all charts have."""
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def save_chart(figure, path: Path, tensorboard: Path | None = None, dpi: int = 120) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from taf_keras.errors import UserError
 from taf_keras.experiments.plan import Job
 from taf_keras.files import writes
 from taf_keras.progress import Progress
+from taf_keras.serving.formats import missing_formats
 from taf_keras.storage.lock import Held, hold
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
@@ -36,8 +36,6 @@ def train_all(jobs: Sequence[Job], folder: Path, at_once: int, train: Sequence[s
     """
     if at_once < 1:
         raise UserError(f"--jobs={at_once}: must be 1 or more")
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     with locked(folder) as lock:
         _refuse_other_settings(jobs)
         failed = _execute(jobs, at_once, lock, train)
@@ -62,7 +60,11 @@ def _refuse_other_settings(jobs: Iterable[Job]) -> None:
 def _execute(jobs: Sequence[Job], at_once: int, lock, train: Sequence[str]) -> dict[Job, str]:
     """Trains what is left to do. Returns: the runs that failed, and why."""
     # train.py adds the formats that an export lacks to a run that has ended, too.
-    waiting = [job for job in jobs if not job.run.has_ended or job.config.runtime.export_formats]
+    waiting = [
+        job
+        for job in jobs
+        if not job.run.has_ended or missing_formats(job.run.export, job.config.runtime.export_formats)
+    ]
     running: dict[Job, subprocess.Popen] = {}
     failed, shown = {}, None
     try:
@@ -70,7 +72,7 @@ def _execute(jobs: Sequence[Job], at_once: int, lock, train: Sequence[str]) -> d
             while waiting or running:
                 while len(running) < at_once and (job := _next(waiting, running)):
                     waiting.remove(job)
-                    running[job] = _start([*train, *job.arguments], job.log, at_once, lock)
+                    running[job] = _start(job, at_once, lock, train)
                 # Only what is new: an estimate from no epoch at all would be none.
                 if (state := _state(jobs, running, failed)) != shown:
                     progress(*state)
@@ -96,14 +98,15 @@ def _next(waiting: Sequence[Job], running: Iterable[Job]) -> Job | None:
     return next(ready, waiting[0] if waiting and not running else None)
 
 
-def _start(command: Sequence[str], log: Path, at_once: int, lock) -> subprocess.Popen:
+def _start(job: Job, at_once: int, lock, train: Sequence[str]) -> subprocess.Popen:
+    log = job.log
     with writes(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        output = log.open("w")
+        output = log.open("a" if job.run.has_ended else "w")  # the log of a training stays
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     with output:
         return subprocess.Popen(
-            command,
+            [*train, *job.arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -22,17 +22,13 @@ _BROKEN = (
 )
 
 
-def connect(
-    cluster: Cluster, config: Config
-) -> tuple[tf.distribute.MultiWorkerMirroredStrategy, tuple[float, ...]]:
+def connect(cluster: Cluster, config: Config) -> tf.distribute.MultiWorkerMirroredStrategy:
     """The strategy of all workers, once all of them are there; before TensorFlow's first operation.
-
-    With it come the chief's change rates, which it may have measured.
 
     Raises: UserError that names a worker that has not come, or was started with other flags.
     """
-    rates = meet(cluster, config)
-    return tf.distribute.MultiWorkerMirroredStrategy(), rates
+    meet(cluster, config)
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 @contextmanager
@@ -60,7 +56,7 @@ def share_state(cluster: Cluster, strategy: tf.distribute.Strategy, trainer: ker
     if not cluster.is_distributed:
         return step
     variables = [*trainer.network.variables, *trainer.optimizer.variables]
-    *values, step = _from_chief(strategy, [*variables, step])
+    *values, step = from_chief(strategy, [*variables, step])
     for variable, value in zip(variables, values, strict=True):
         variable.assign(tf.cast(value, variable.dtype))
     return int(step)
@@ -69,10 +65,10 @@ def share_state(cluster: Cluster, strategy: tf.distribute.Strategy, trainer: ker
 def wait_for_all(cluster: Cluster, strategy: tf.distribute.Strategy) -> None:
     """Returns when all workers have come to this call: none ends before the chief has written all."""
     if cluster.is_distributed:
-        _from_chief(strategy, [0])
+        from_chief(strategy, [0])
 
 
-def _from_chief(strategy: tf.distribute.Strategy, values) -> list[tf.Tensor]:
+def from_chief(strategy: tf.distribute.Strategy, values) -> list[tf.Tensor]:
     """The values of the first worker, float64, on all of them; waits until all have called it."""
 
     def on_replica(values):

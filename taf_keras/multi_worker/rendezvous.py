@@ -18,11 +18,10 @@ from taf_keras.multi_worker.cluster import Cluster
 CONNECT_SECONDS = 600  # schedulers start machines minutes apart
 _RETRY_SECONDS = 0.5
 _GREETING_SECONDS = 10  # for a message of a hundred bytes
-_GO, _MOST_BYTES = "go ", 4096
 
 
-def meet(cluster: Cluster, config: Config, seconds: float = CONNECT_SECONDS) -> tuple[float, ...]:
-    """Returns the chief's change rates in every worker once all of them have come, within `seconds`.
+def meet(cluster: Cluster, config: Config, seconds: float = CONNECT_SECONDS) -> None:
+    """Returns in every worker once all of them have come, within `seconds`.
 
     The others announce themselves at the address of the chief, which answers when all are there; it is free
     again afterwards.
@@ -31,10 +30,10 @@ def meet(cluster: Cluster, config: Config, seconds: float = CONNECT_SECONDS) -> 
     """
     deadline = time.monotonic() + seconds
     settings = _fingerprint(config)
-    if not cluster.is_chief:
-        return tuple(json.loads(_announce(cluster, settings, deadline, seconds)))
-    _gather(cluster, settings, json.dumps(config.change_rates), deadline, seconds)
-    return config.change_rates
+    if cluster.is_chief:
+        _gather(cluster, settings, deadline, seconds)
+    else:
+        _announce(cluster, settings, deadline, seconds)
 
 
 def _fingerprint(config: Config) -> str:
@@ -47,7 +46,7 @@ def _fingerprint(config: Config) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _gather(cluster: Cluster, settings: str, rates: str, deadline: float, seconds: float) -> None:
+def _gather(cluster: Cluster, settings: str, deadline: float, seconds: float) -> None:
     port = int(cluster.workers[0].rpartition(":")[2])
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -58,8 +57,8 @@ def _gather(cluster: Cluster, settings: str, rates: str, deadline: float, second
     missing = dict(list(enumerate(cluster.workers))[1:])
     with contextlib.ExitStack() as stack:
         stack.enter_context(server)
-        others, refusal = [], ""
-        while missing and not refusal:
+        others, answer = [], "go"
+        while missing and answer == "go":
             server.settimeout(max(0.001, deadline - time.monotonic()))
             try:
                 other, _ = server.accept()
@@ -75,17 +74,16 @@ def _gather(cluster: Cluster, settings: str, rates: str, deadline: float, second
                 name = f"worker {index} ({cluster.workers[int(index)]})"
                 missing.pop(int(index), None)
                 if found != settings:
-                    refusal = f"{name} was started with other flags than the chief"
+                    answer = f"{name} was started with other flags"
         for other in others:
             with contextlib.suppress(OSError):
-                other.sendall((refusal or _GO + rates).encode())
+                other.sendall(answer.encode())
                 other.recv(1)  # they close first, so that the port is free at once
-    if refusal:
-        raise UserError(refusal)
+    if answer != "go":
+        raise UserError(f"{answer} than the chief")
 
 
-def _announce(cluster: Cluster, settings: str, deadline: float, seconds: float) -> str:
-    """Returns: what the chief says with its word to go."""
+def _announce(cluster: Cluster, settings: str, deadline: float, seconds: float) -> None:
     host, _, port = cluster.workers[0].rpartition(":")
     chief = f"worker 0 ({cluster.workers[0]})"
     while (left := deadline - time.monotonic()) > 0:
@@ -95,11 +93,11 @@ def _announce(cluster: Cluster, settings: str, deadline: float, seconds: float) 
         ):
             server.sendall(f"{cluster.index} {settings}".encode())
             server.settimeout(max(0.001, deadline - time.monotonic()))
-            answer = server.recv(_MOST_BYTES).decode()
-            if answer.startswith(_GO):
-                return answer.removeprefix(_GO)
+            answer = server.recv(200).decode()
+            if answer == "go":
+                return
             if answer:
-                raise UserError(answer)
+                raise UserError(f"{answer} than the chief")
         time.sleep(_RETRY_SECONDS)
     raise UserError(
         f"{chief}: was not there, or still waited for others, after {seconds:g} s; start train.py with the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -15,10 +14,9 @@ import tensorflow as tf
 from taf_keras.clips.clip import ClassTable
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import replaced, unfinished, write_json
+from taf_keras.serving.formats import FILES
 from taf_keras.serving.prediction import CLASSES_FILE
 from taf_keras.sizes import Size, size_text
-
-_FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
 
 
 def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: Size | None = None) -> None:
@@ -71,20 +69,6 @@ def _traced(serve, shape) -> dict:
     }
 
 
-def check_formats(formats) -> None:
-    """Raises: UserError where a format needs a package that is not installed."""
-    if "onnx" in formats:
-        missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
-        if missing:
-            packages = " ".join(missing)  # with the requirements, which bound what they bring along
-            raise UserError(f"--export_formats=onnx: needs `pip install -r requirements.txt {packages}`")
-
-
-def missing_formats(folder: Path, formats) -> list[str]:
-    """Those of `formats` whose file is not in the folder of an exported model yet."""
-    return [name for name in formats if not (folder / _FILES[name]).is_file()]
-
-
 def export_formats(load_network: Callable[[], keras.Model], folder: Path, formats) -> dict[str, str]:
     """Writes model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the outputs of `serve`.
 
@@ -97,7 +81,7 @@ def export_formats(load_network: Callable[[], keras.Model], folder: Path, format
     """
     failed = {}
     for name in formats:
-        path = folder / _FILES[name]
+        path = folder / FILES[name]
         try:
             # A network of its own for each: a converter may leave its traces in a model.
             model = _single_file_model(load_network())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from taf_keras.evaluation.charts import COLOURS, new_figure, series_style, style_axes
+from taf_keras.evaluation.charts import COLOURS, new_figure, series_style
 from taf_keras.experiments.comparison import mean_and_error
 
 _LINES = ("-", "--", ":")
@@ -28,7 +28,6 @@ def new_panels(
     panels = list(grid.flat)
     for axes, title in zip(panels, titles, strict=False):
         axes.set(title=title, xlabel=xlabel)
-        style_axes(axes)
     for axes in panels[len(titles) :]:
         axes.remove()
     for row in grid:

@@ -25,16 +25,11 @@ def resume(trainer: TAFTrainer, run: Run) -> tuple[int, dict[str, np.ndarray], B
     """
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
-        return from_the_beginning()
+        return 0, {}, Best()
     step, path = newest
     sums = checkpoint.load(trainer, path)
     print(f"resuming at step {step} from {path}")
     return step, sums, checkpoint.best_until(path)
-
-
-def from_the_beginning() -> tuple[int, dict[str, np.ndarray], Best]:
-    """What `resume` returns where nothing is done."""
-    return 0, {}, Best()
 
 
 class SaveCheckpoints(CountSteps):

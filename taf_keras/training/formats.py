@@ -8,7 +8,8 @@ from taf_keras.clips.clip import ClassTable
 from taf_keras.config import Config
 from taf_keras.errors import PartlyDone
 from taf_keras.evaluation.network import exported_checkpoint, load_network
-from taf_keras.serving.export import check_formats, export_formats, missing_formats
+from taf_keras.serving.export import export_formats
+from taf_keras.serving.formats import check_formats, missing_formats
 from taf_keras.storage.run import Run
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the training ends its step, saves, and stops."""
+"""SIGTERM, SIGHUP and Ctrl-C: the training ends its step, saves, and stops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from taf_keras.errors import Interrupted
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class StopRequest:
@@ -29,7 +29,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, the first SIGTERM or SIGINT is noted in what it yields; a second one acts as it does outside.
+    """Inside, the first of SIGNALS is noted in what it yields; a second one acts as it does outside.
 
     Only a main thread can set handlers: elsewhere, signals act as before.
     """

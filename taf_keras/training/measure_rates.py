@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 
 import numpy as np
+import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.config import Config
-from taf_keras.errors import UserError
-from taf_keras.inspection.check import load_checked
+from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.multi_worker.cluster import Cluster
+from taf_keras.multi_worker.connection import from_chief
+from taf_keras.pipeline.batches import training_batches
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
+from taf_keras.training.objective import build_term
 
 PAIRS = 512  # unlabelled pairs, sampled as in training
 
 
-def measured_rates(config: Config) -> tuple[float, ...]:
-    """c_1 … c_m for `auto`, of `rates_on` the training split.
+def with_measured_rates(
+    config: Config, split: Split, cluster: Cluster, strategy: tf.distribute.Strategy
+) -> Config:
+    """The configuration with numbers in place of `auto`: those of the first worker, on all of them.
 
-    In a process of its own: a training chooses its devices before TensorFlow's first operation.
-
-    Raises: UserError for data that cannot be used, a run without a checkpoint, or of another model.
+    Raises: UserError for a run without a checkpoint.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        rates, refusal = process.submit(_measure, config).result()
-    if refusal:
-        raise UserError(refusal)
-    return rates
-
-
-def _measure(config: Config) -> tuple[tuple[float, ...], str]:
-    """Runs in the process. Errors come back as text: not all of them can be pickled."""
-    from taf_keras.devices import prepare
-
-    prepare()
-    try:
-        split = load_checked(config.data, "train", config.data.temporal_context, config.runtime.threads)
-        return rates_on(split, config), ""
-    except UserError as error:
-        return (), str(error)
+    rates = rates_on(split, config) if config.measures_rates else config.change_rates
+    if config.taf.rates_from and cluster.is_distributed:
+        rates = map(float, from_chief(strategy, rates))
+    elif not config.measures_rates:
+        return config
+    return replace(config, taf=replace(config.taf, change_rates=tuple(rates)))
 
 
 def rates_on(split: Split, config: Config) -> tuple[float, ...]:
@@ -51,12 +42,6 @@ def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     inference mode. A model that was trained without the constraint says how fast each of its branches moves
     the prediction; a quantile q asks every branch to be slower than a share 1 − q of what it was.
     """
-    import tensorflow as tf
-
-    from taf_keras.evaluation.network import latest_checkpoint, load_network
-    from taf_keras.pipeline.batches import training_batches
-    from taf_keras.training.objective import build_term
-
     free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
     run = Run(config.taf.rates_from)
     term = build_term(free, load_network(run.config, split.classes.names, latest_checkpoint(run)))

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from taf_keras.config import Config, check_weights_file, with_model_file
+from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
-from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.storage.run import Run
-from taf_keras.training.measure_rates import measured_rates
 
 
-def resolve(config: Config, run: Run, cluster: Cluster) -> Config:
-    """The configuration that trains: with the hash of the user's model file, and numbers for `auto`.
+def resolve(config: Config, run: Run) -> Config:
+    """The configuration with the hash of the user's model file, and with the rates that the run began with.
 
-    Change rates that were measured when the run began are those of its config.json; else they are measured
-    now. On other workers than the chief they stay `auto`: `build_strategy` brings the chief's.
+    Change rates that are still `auto` can only be measured: everything else is looked at now.
 
-    Raises: UserError for a folder of another run, or in which another process is at work, and for files and
-        runs that the settings name and that cannot be used.
+    Raises: UserError for a folder of another run, and for files and runs that the settings name and that
+        cannot be used.
     """
     config = run.as_begun(with_model_file(config))
     run.check(config)
     check_weights_file(config.model.backbone_weights)
+    class_table(config.data)
     if config.taf.method == "pseudo":
         _check_trained("teacher", config.partner_labels.teacher, config)
     if config.measures_rates:
         _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
-    if cluster.is_chief and not run.has_ended:
-        run.refuse_if_held()
-        if config.measures_rates:
-            config = with_rates(config, measured_rates(config))
     return config
-
-
-def with_rates(config: Config, change_rates: tuple[float, ...]) -> Config:
-    return replace(config, taf=replace(config.taf, change_rates=change_rates))
 
 
 def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:

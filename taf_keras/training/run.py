@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from taf_keras.clips.decode import read_image
 from taf_keras.config import Config, check_crop_size
@@ -15,6 +16,7 @@ from taf_keras.inspection.check import load_checked
 from taf_keras.inspection.partner_reach import partners_within
 from taf_keras.multi_worker.cluster import read_cluster
 from taf_keras.progress import Progress
+from taf_keras.serving.formats import check_formats
 from taf_keras.storage.run import Run
 from taf_keras.training.resolve import resolve
 
@@ -47,7 +49,7 @@ def train(config: Config) -> dict:
     # What can be refused at once: without TensorFlow's seconds, and without reading an image.
     cluster = read_cluster(config)
     run = Run(config.runtime.model_dir)
-    config = resolve(config, run, cluster)
+    config = resolve(config, run)
     data, training, runtime = config.data, config.training, config.runtime
     classes = class_table(data)
     chief = cluster.is_chief  # it alone reads and writes the run's folder
@@ -59,6 +61,9 @@ def train(config: Config) -> dict:
             with run.claim(config), writing(run.folder):
                 add_formats(run, config, classes)
         return run.metrics
+    check_formats(runtime.export_formats)
+    if chief:
+        run.refuse_if_held()
 
     # ---------------------------------------------------------------------------------------------- Data
     # Every file of every split, before anything is built for it.
@@ -84,19 +89,20 @@ def train(config: Config) -> dict:
     from taf_keras.multi_worker.connection import broken_connections, share_state, wait_for_all
     from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
     from taf_keras.pipeline.batches import evaluation_batches, training_batches
-    from taf_keras.serving.export import check_formats, export_model
+    from taf_keras.serving.export import export_model
     from taf_keras.training import callbacks, checkpoints, screens
     from taf_keras.training import steps as stepping
     from taf_keras.training.formats import add_formats
     from taf_keras.training.interruption import stop_requests
+    from taf_keras.training.measure_rates import with_measured_rates
     from taf_keras.training.objective import build_objective, load_teacher
     from taf_keras.training.optimizer import build_optimizer
     from taf_keras.training.strategy import build_strategy, distribute, is_deterministic
 
-    check_formats(runtime.export_formats)
     with ExitStack() as stack:
         stack.enter_context(broken_connections(cluster))
-        strategy, config = build_strategy(config, cluster)
+        strategy = build_strategy(config, cluster)
+        config = with_measured_rates(config, splits["train"], cluster, strategy)
         replicas = strategy.num_replicas_in_sync
         config.check_accumulation(replicas)
         deterministic = is_deterministic(runtime)
@@ -127,60 +133,55 @@ def train(config: Config) -> dict:
         first_step, sums, best = checkpoints.resume(trainer, run) if chief else (0, {}, checkpoints.Best())
         first_step = share_state(cluster, strategy, trainer, first_step)
         began = time.monotonic()
-
-        def val_batches(share):
-            size, threads = runtime.eval_batch_size, runtime.threads
-            return evaluation_batches(splits["val"], data.image_size, size, threads, share)
-
-        validated, validation = stepping.validated_epochs(config), {}
-        if runtime.validations and first_step < steps:
-            validation = {
-                "validation_data": distribute(strategy, val_batches),
-                "validation_freq": validated,
-            }
-        with (
-            Progress("training") as progress,
-            _readers_errors(),
-            out_of_memory(_LESS_MEMORY),
-            stop_requests() as request,
-        ):
-            # In this order: what adds to the logs comes before what writes them, and a checkpoint is saved
-            # when all that belongs to its epoch is written.
-            finite = callbacks.StopAtNaN(
-                run.checkpoints, runtime.log_every, first_step, predict, frame if chief else None
-            )
-            around = [checkpoints.GoOnWithEpoch(sums), callbacks.StepLogs(training.batch_size), finite]
-            if chief:
-                around += callbacks.writers(
-                    config, trainer, predict, splits, run, first_step, steps, progress
+        if first_step < steps:
+            validated, validation = stepping.validated_epochs(config), {}
+            if runtime.validations:
+                how = (splits["val"], data.image_size, runtime.eval_batch_size, runtime.threads)
+                batches = distribute(strategy, partial(evaluation_batches, *how))
+                validation = {"validation_data": batches, "validation_freq": validated}
+            with (
+                Progress("training") as progress,
+                _readers_errors(),
+                out_of_memory(_LESS_MEMORY),
+                stop_requests() as request,
+            ):
+                # In this order: what adds to the logs, what writes them, and a checkpoint of all that is
+                # written.
+                finite = callbacks.StopAtNaN(
+                    run.checkpoints, runtime.log_every, first_step, predict, frame if chief else None
                 )
-                around.append(
-                    checkpoints.SaveCheckpoints(
-                        run.checkpoints,
-                        validated,
-                        runtime.checkpoint_minutes,
-                        steps_per_epoch,
-                        first_step,
-                        request,
-                        finite.check,
-                        best if training.keep_best == "miou" else None,
+                around = [checkpoints.GoOnWithEpoch(sums), callbacks.StepLogs(training.batch_size), finite]
+                if chief:
+                    around += callbacks.writers(
+                        config, trainer, predict, splits, run, first_step, steps, progress
                     )
-                )
-            # The rest of an epoch that was interrupted, then the whole epochs.
-            for first, end in stepping.stretches(first_step, steps, steps_per_epoch):
+                    around.append(
+                        checkpoints.SaveCheckpoints(
+                            run.checkpoints,
+                            validated,
+                            runtime.checkpoint_minutes,
+                            steps_per_epoch,
+                            first_step,
+                            request,
+                            finite.check,
+                            best if training.keep_best == "miou" else None,
+                        )
+                    )
+                # The rest of an epoch that was interrupted, then the whole epochs.
+                for first, end in stepping.stretches(first_step, steps, steps_per_epoch):
 
-                def batches(share, first=first, end=end):
-                    return training_batches(splits["train"], config, first, end, share).repeat()
+                    def batches(share, first=first, end=end):
+                        return training_batches(splits["train"], config, first, end, share).repeat()
 
-                stepping.fit(
-                    trainer,
-                    distribute(strategy, batches),
-                    first,
-                    end,
-                    steps_per_epoch,
-                    around,
-                    validation,
-                )
+                    stepping.fit(
+                        trainer,
+                        distribute(strategy, batches),
+                        first,
+                        end,
+                        steps_per_epoch,
+                        around,
+                        validation,
+                    )
         training_seconds = time.monotonic() - began
 
         # ----------------------------------------------------------------------------------------- Finish

@@ -12,13 +12,10 @@ from taf_keras.errors import UserError
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.multi_worker.connection import connect
 from taf_keras.pipeline.share import Share
-from taf_keras.training.resolve import with_rates
 
 
-def build_strategy(config: Config, cluster: Cluster) -> tuple[tf.distribute.Strategy, Config]:
+def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
     """The strategy of `config.runtime.strategy`; `auto` takes all GPUs, and all workers of a cluster.
-
-    With it comes the configuration, on other workers than the chief with its measured change rates.
 
     Without a GPU, `mirrored` splits the CPU into `replicas` logical devices: slower than one, and good
     for trying it out. This must come before TensorFlow's first operation: it makes the GPUs ready.
@@ -32,7 +29,7 @@ def build_strategy(config: Config, cluster: Cluster) -> tuple[tf.distribute.Stra
     if not cluster.is_distributed and runtime.strategy != "mirrored" and not auto:
         if (runtime.replicas or 1) != 1:
             raise UserError(f"--replicas={runtime.replicas}: more than one needs --strategy=mirrored")
-        return tf.distribute.get_strategy(), config
+        return tf.distribute.get_strategy()
 
     count = runtime.replicas or max(1, len(gpus))
     if gpus and count > len(gpus):
@@ -48,10 +45,9 @@ def build_strategy(config: Config, cluster: Cluster) -> tuple[tf.distribute.Stra
         if not gpus and count > 1:
             raise UserError(f"--replicas={count}: a worker without a GPU has one")
         tf.config.set_visible_devices(gpus[:count], "GPU")
-        strategy, rates = connect(cluster, config)
-        return strategy, with_rates(config, rates) if config.measures_rates else config
+        return connect(cluster, config)
     devices = [f"/gpu:{i}" for i in range(count)] if gpus else _logical_cpus(count)
-    return tf.distribute.MirroredStrategy(devices), config
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def is_deterministic(runtime: RuntimeConfig) -> bool:

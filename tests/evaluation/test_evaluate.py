@@ -11,6 +11,7 @@ from taf_keras.evaluation.evaluate import describe, evaluate_split, metrics
 from taf_keras.evaluation.pictures import colourise, panel, write_pictures
 from taf_keras.evaluation.run import evaluate
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
 CLASSES = ClassTable(("road", "sky", "car"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
 

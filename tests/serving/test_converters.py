@@ -17,8 +17,9 @@ from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.datasets import camvid
 from taf_keras.errors import UserError
 from taf_keras.models import build
-from taf_keras.serving import export
-from taf_keras.serving.export import export_formats, export_model, missing_formats
+from taf_keras.serving import formats
+from taf_keras.serving.export import export_formats, export_model
+from taf_keras.serving.formats import missing_formats
 
 FORMATS = ("litert", "onnx")
 SHAPES = [(1, 40, 56, 3), (2, 33, 17, 3)]
@@ -100,9 +101,9 @@ def test_onnx_runs_the_file(exported):
 
 
 def test_onnx_without_its_packages_is_refused(monkeypatch):
-    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs `pip install -r requirements.txt onnx tf2onnx`"):
-        export.check_formats(("onnx",))
+        formats.check_formats(("onnx",))
 
 
 # --- Users' own tools on the SavedModel ---

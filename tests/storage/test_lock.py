@@ -93,7 +93,7 @@ def test_a_second_training_is_refused_before_it_reads_data_and_an_evaluation_is_
         (folder / name).symlink_to(Path(config.runtime.model_dir, name))
     other = tiny_config(
         tmp_path,
-        data={"data_dir": config.data.data_dir},
+        data={"train_clips": config.data.train_clips},
         training={"epochs": 4},
         runtime={"model_dir": str(folder)},
     )

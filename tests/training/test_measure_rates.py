@@ -17,12 +17,18 @@ from taf_keras.training import measure_rates
 from taf_keras.training.measure_rates import rates_on
 from taf_keras.training.run import train
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
+
 
 def asking(config, folder, **taf):
-    """The same run with `auto`, measured on `config`'s own model."""
+    """A shorter run with `auto`, measured on `config`'s own model."""
     taf = {"change_rates": "auto", "rates_from": config.runtime.model_dir} | taf
-    runtime = dataclasses.replace(config.runtime, model_dir=str(folder))
-    return dataclasses.replace(config, taf=dataclasses.replace(config.taf, **taf), runtime=runtime)
+    return dataclasses.replace(
+        config,
+        taf=dataclasses.replace(config.taf, **taf),
+        training=dataclasses.replace(config.training, epochs=1),
+        runtime=dataclasses.replace(config.runtime, model_dir=str(folder), validations=0),
+    )
 
 
 def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypatch):

@@ -193,7 +193,7 @@ def test_a_format_that_fails_costs_itself_alone_and_is_tried_again(tmp_path, mon
     config = tiny_config(
         tmp_path, training={"epochs": 1}, runtime={"validations": 0, "export_formats": ("litert", "onnx")}
     )
-    for module in ("training.formats", "serving.export"):
+    for module in ("training.formats", "training.run"):
         monkeypatch.setattr(f"taf_keras.{module}.check_formats", lambda formats: None)
 
     def export(model, path, format, **kwargs):
