@@ -11,6 +11,8 @@ import textwrap
 from html import escape
 from pathlib import Path
 
+from taf_keras import command
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "taf_keras"
 PICTURE = ROOT / "docs" / "floors.svg"
@@ -38,6 +40,7 @@ def floors() -> list[dict[str, str]]:
     while needs:
         done = {name for floor in built for name in floor}
         ready = [name for name, below in needs.items() if below <= done]
+        assert ready, f"these import one another: {', '.join(needs)}"
         built.append({name: ast.get_docstring(ast.parse(folders[name].read_text())) for name in ready})
         for name in ready:
             del needs[name]
@@ -74,6 +77,13 @@ def svg(built: list[dict[str, str]]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def main(arguments: list[str] | None = None) -> None:
+    def write() -> None:
+        command.Options("docs.floors", __doc__).parse_args(arguments)
+        PICTURE.write_text(svg(floors()), encoding="utf-8")
+
+    command.run(write)
+
+
 if __name__ == "__main__":
-    PICTURE.write_text(svg(floors()), encoding="utf-8")
-    print(f"wrote {PICTURE.relative_to(ROOT)}")
+    main()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from taf_keras.errors import UserError, require
+from taf_keras.files import reads
 
 RECIPES = {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.flags"))}
 
@@ -29,7 +30,8 @@ def expand_flag_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -
             continue
         file = find_flag_file(value)
         require(file not in within, f"--flagfile={value}: is read within itself")
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        with reads(f"--flagfile={value}"):
+            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
         flags = [line for line in lines if line and not line.startswith(("#", "//"))]
         found += expand_flag_files(flags, (*within, file))
     return found

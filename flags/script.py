@@ -78,7 +78,7 @@ class _Help(flags.BooleanFlag):
 
     def parse(self, argument) -> None:
         if self._parse(argument):
-            parts = [self._text.rstrip(), *map(flags.FLAGS.module_help, self._headings)]
+            parts = [(self._text or "").rstrip(), *map(flags.FLAGS.module_help, self._headings)]
             parts.append("\nFlags of absl, such as --flagfile=PATH and --verbosity: --helpfull")
             print("\n".join(parts), flush=True)
             sys.exit(0)

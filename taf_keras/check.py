@@ -65,7 +65,11 @@ def _main(arguments: list[str] | None) -> int:
 
 def _options() -> command.Options:
     options = command.Options("taf_keras.check", __doc__)
-    add_data_options(options, *_SETTINGS)
+    add_data_options(
+        options,
+        *_SETTINGS,
+        on_bad_file={"help": "what a bad file does: refuse stops training, skip leaves it out (refuse)"},
+    )
     add = options.add_argument
     add("--method", default="taf", help=f"{', '.join(METHODS)}; a baseline reads no partners (%(default)s)")
     add("--splits", help="comma list of the splits to read (train, val, and test where the data set has it)")

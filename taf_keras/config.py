@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
-from taf_keras.errors import require, require_one_of  # noqa: F401 (for others)
+from taf_keras.errors import require
 from taf_keras.files import sha256
 from taf_keras.settings import Bound, check, described, setting
 from taf_keras.sizes import size_text

@@ -12,7 +12,7 @@ def spoken(text: str) -> str:
     """A message that names settings as `--flag`, in the words of where it is read."""
     if speaks_of_flags:
         return text
-    return re.sub(r"(?<![^\s(,;])--([a-z]\w*)", lambda flag: FIELDS.get(flag[1], flag[1]), text)
+    return re.sub(r"(?<![^\s(,;])--([a-z]\w*)(?![\w/.-]\w)", lambda flag: FIELDS.get(flag[1], flag[1]), text)
 
 
 class UserError(Exception):

@@ -31,8 +31,9 @@ def replaced(path: Path, temporary: Path | None = None, sync: bool = True) -> It
         os.replace(temporary, path)
         if sync:
             _sync(path.parent)  # the new name
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def unfinished(path: Path) -> Path:

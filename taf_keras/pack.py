@@ -143,6 +143,8 @@ def _main(arguments: list[str] | None) -> None:
         *("dataset", "data_dir", "temporal_context", "on_bad_file", "allow_outside_files"),
         dataset={"choices": sources, "metavar": None, "required": True, "help": "Data set to pack."},
         data_dir={"required": True, "help": "Folder of the data set."},
+        temporal_context={"help": "n_h, the largest offset of a partner that trainings may then sample (15)"},
+        on_bad_file={"help": "what a bad file does: refuse, or skip, which does not pack it (refuse)"},
     )
     add = options.add_argument
     add("--output_dir", required=True, type=Path, help="folder of the packed form; new or empty")

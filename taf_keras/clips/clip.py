@@ -211,7 +211,9 @@ class Split:
 
     @property
     def absent_ids(self) -> np.ndarray:
-        """Train ids of the classes of which the labels have no pixel."""
+        """Train ids of the classes of which the labels have no pixel; none until the files were looked at."""
+        if self.label_pixels is None:
+            return np.empty(0, np.int64)
         return np.flatnonzero(self.label_pixels[:, :-1].sum(axis=0) == 0)
 
     @property

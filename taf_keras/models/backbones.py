@@ -56,15 +56,17 @@ def _original(config: ModelConfig) -> keras.Model:
         make = partial(keras.applications.MobileNetV2, include_top=False, alpha=config.backbone_width)
     any_size = {"input_shape": (None, None, 3)}
     original = make(weights=None, **any_size)
-    name = f"{config.backbone} (width {config.backbone_width:g}"
+    width = f"width {config.backbone_width:g}"
     if config.backbone_weights == "random":
         return original
     if config.backbone_weights != "imagenet":
-        return load_file(original, config.backbone_weights, f"{name}, include_top=False)")
+        return load_file(original, config.backbone_weights, f"{config.backbone} ({width}, include_top=False)")
     if config.backbone == "resnet50":
-        return download(lambda: make(weights="imagenet", **any_size), f"{name})")
+        return download(lambda: make(weights="imagenet", **any_size), f"{config.backbone} ({width})")
     # An explicit size: without one, Keras warns that it takes the weights of size 224.
-    small = download(lambda: make(weights="imagenet", input_shape=(224, 224, 3)), f"{name})")
+    small = download(
+        lambda: make(weights="imagenet", input_shape=(224, 224, 3)), f"{config.backbone} ({width})"
+    )
     original = make(weights=None, **any_size)
     original.set_weights(small.get_weights())
     return original

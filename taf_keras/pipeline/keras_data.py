@@ -73,7 +73,7 @@ def pairs(
             flip=flip,
         )
     except UserError as error:
-        raise ArgumentError(str(error).replace("--", "")) from None  # no flags here
+        raise ArgumentError(*error.args) from None
     if key_frames < 1:
         raise ArgumentError(f"key_frames={key_frames}: must be 1 or more")
     examples = TrainingExamples(split, data, seed, key_frames)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from taf_keras.config import DataConfig, require
+from taf_keras.config import DataConfig
 from taf_keras.datasets.load import evaluation_split
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, require
 from taf_keras.experiments.grouping import FinishedArm, by_arm
 from taf_keras.experiments.settings import frames_seen
 from taf_keras.storage.run import Run

@@ -11,8 +11,8 @@ import numpy as np
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, Frame, Split
 from taf_keras.clips.decode import read_image, read_label
-from taf_keras.config import DataConfig, require
-from taf_keras.errors import UserError
+from taf_keras.config import DataConfig
+from taf_keras.errors import UserError, require
 from taf_keras.inspection.check import check_split, load_checked
 
 INTERVALS = (0, 1, 3, 5, 7, 10, 14)  # frames

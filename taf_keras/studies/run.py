@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from taf_keras.clips.decode import read_image
-from taf_keras.config import require, require_one_of
 from taf_keras.devices import prepare
+from taf_keras.errors import require, require_one_of
 from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.charts import log_picture, save_chart
 from taf_keras.evaluation.network import latest_checkpoint, load_network

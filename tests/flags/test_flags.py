@@ -10,8 +10,8 @@ import pytest
 from absl.flags import FlagValues, IllegalFlagValueError
 
 from flags import CONFIG_MODULES, config_from_flags, evaluation
-from taf_keras.config import DATASETS, Config, RuntimeConfig, require_one_of
-from taf_keras.errors import UserError
+from taf_keras.config import DATASETS, Config, RuntimeConfig
+from taf_keras.errors import UserError, require_one_of
 from taf_keras.settings import text_of
 
 OTHER_NAMES = {

@@ -9,7 +9,6 @@ from taf_examples import halves
 from taf_keras.config import BRANCHES
 from taf_keras.datasets.load import load_split
 from taf_keras.errors import UserError
-from taf_keras.evaluation import network as network_of_runs
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.storage.run import Run
@@ -35,7 +34,7 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
     """Against one branch done by hand: swap, softmax and the mean over valid pixels in NumPy."""
     config, _ = finished_run
     monkeypatch.setattr(measure_rates, "PAIRS", 32)
-    monkeypatch.setattr(network_of_runs, "load_network", sharper)
+    monkeypatch.setattr(measure_rates, "load_network", sharper)
     split = load_split(config.data, "train")
     quantiles = (0.0, 0.5, 1.0)
     measured = [rates_on(split, asking(config, tmp_path, rates_quantile=q)) for q in quantiles]
