@@ -67,6 +67,19 @@ def small_backbone():
         yield
 
 
+@pytest.fixture
+def untraced(monkeypatch):
+    """Operation by operation, and without an export: half of the time of a run of a few steps."""
+    import tensorflow as tf
+
+    from taf_keras.serving import export
+
+    monkeypatch.setattr(export, "export_model", lambda *_: None)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def tiny_config(folder: Path, **groups):
     """A run of seconds: 32×48 px synthetic clips, a narrow DeepLabV3+/MobileNetV2, 2 steps an epoch.
 

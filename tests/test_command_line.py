@@ -23,7 +23,7 @@ def layout(request, tmp_path, monkeypatch):
         (package / "__init__.py").write_text("def parse_config(words): print('reads', *words)")
     (flags / "train_command.py").write_text("print('trains')")
     (tmp_path / "train.py").write_text("from flags import train_command")
-    for name in ("command_line", "config", "settings", "errors", "sizes"):
+    for name in ("command_line", "config", "settings", "errors", "files", "sizes"):
         shutil.copy(Path(command_line.__file__).with_name(f"{name}.py"), tmp_path / "taf_keras")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return flags, runpy.run_path(str(tmp_path / "taf_keras" / "command_line.py"))

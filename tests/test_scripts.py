@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy(script, tmp_path):
     imported = {line.rsplit("|", 1)[1].strip() for line in lines}
     assert not {"tensorflow", "keras", "keras_cv", "numpy", "cv2"} & imported
     own = {name for name in imported if name.split(".")[0] == "taf_keras"}
-    light = ("command", "config", "errors", "settings", "sizes")
+    light = ("command", "config", "errors", "files", "settings", "sizes")
     assert own == {"taf_keras", *(f"taf_keras.{name}" for name in light)}
 
 

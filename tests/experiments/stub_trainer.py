@@ -19,6 +19,7 @@ def main():
     run = Run(config.runtime.model_dir)
     run.check(config)
     if run.has_ended:
+        print("has ended already")
         return
     run.claim(config)
     with open(sys.argv[0] + ".trained", "a") as log:

@@ -105,16 +105,16 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         assert trained(trainer) == ["base/seed-0", "base/seed-1", *luckless]
         log = trainer.parent / "runs" / "base" / "seed-0.log"
         assert log.read_text() == ("" if attempt == 1 else "as it was")  # not even started again
-        log.write_text("as it was")
+        log.write_text("as it was\n")
 
 
 def test_formats_may_be_added_to_runs_that_have_ended(trainer):
-    """train.py looks which of them are missing."""
+    """The log of the training stays."""
     run_sweep(trainer, "--seeds=0", BASELINE)
     log = trainer.parent / "runs" / "base" / "seed-0.log"
-    log.write_text("as it was")
+    log.write_text("as it was\n")
     run_sweep(trainer, "--seeds=0", BASELINE, "--", "--export_formats=onnx")
-    assert log.read_text() == ""  # of the trainer, which has nothing to say
+    assert log.read_text() == "as it was\nhas ended already\n"
     assert trained(trainer) == ["base/seed-0"]
 
 

@@ -33,7 +33,7 @@ def asking(config, folder, **taf):
 def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypatch):
     """Against one branch done by hand: swap, softmax and the mean over valid pixels in NumPy."""
     config, _ = finished_run
-    monkeypatch.setattr(measure_rates, "PAIRS", 32)
+    monkeypatch.setattr(measure_rates, "PAIRS", 16)
     monkeypatch.setattr(measure_rates, "load_network", sharper)
     split = load_split(config.data, "train")
     quantiles = (0.0, 0.5, 1.0)
@@ -43,7 +43,7 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
     names, encoder, head = halves(network)
     branch = "atrous12"
     rates = []
-    for batch in training_batches(split, config, steps=8):
+    for batch in training_batches(split, config, steps=4):
         frames = np.concatenate([batch["image"], batch["partner"]]).astype(np.float32)
         features = dict(zip(names, encoder(frames), strict=True))
         other = keras.ops.roll(features[branch], len(frames) // 2, axis=0)
@@ -74,7 +74,8 @@ def resized(logits, frames):
     return resize(logits, frames.shape[1:3])
 
 
-def test_a_run_writes_its_measured_rates_and_resumes_with_them(finished_run, tmp_path):
+def test_a_run_writes_its_measured_rates_and_resumes_with_them(finished_run, untraced, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_rates, "PAIRS", 8)
     config = asking(finished_run[0], tmp_path / "run")
     train(config)
     written = Run(config.runtime.model_dir).config

@@ -89,7 +89,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(finished_run, tmp_path):
         np.testing.assert_array_equal(a[key], b[key], err_msg=key)
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(untraced, tmp_path):
     # A learning rate of 1e30 makes the second step's loss infinite or NaN.
     config = tiny_config(tmp_path, training={"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"stopped at step [23]: .*(nan|inf|not finite); no checkpoint"):
@@ -97,13 +97,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path):
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
-def test_a_baseline_on_files_sees_key_frames_only(tmp_path, camvid):
+def test_a_baseline_on_files_sees_key_frames_only(untraced, tmp_path, camvid):
     """A batch of 4 is 4 labelled examples: 0.6 of 5 labels are 3 key frames, so 1 step an epoch."""
     config = tiny_config(
         tmp_path,
         data={"dataset": "camvid", "data_dir": str(camvid), "temporal_context": 30, "label_fraction": 0.6},
         taf={"method": "baseline"},
         training={"epochs": 1},
+        runtime={"validations": 1},
     )
     metrics = train(config)
     assert metrics["steps"] == 1

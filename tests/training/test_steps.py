@@ -1,6 +1,7 @@
 """Several steps in one call: the same run, with every figure at its step."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -8,13 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import tiny_config
-from taf_examples import pyramid
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from taf_keras.config import RuntimeConfig
 from taf_keras.errors import UserError
-from taf_keras.models import build
 from taf_keras.progress import Progress
 from taf_keras.taf.trainer import ReplicaMean
 from taf_keras.training.callbacks import ShowProgress, StepLogs, StopAtNaN, WriteEpochs
@@ -165,25 +163,18 @@ def test_the_device_is_waited_for_where_the_loss_is_looked_at(tmp_path, monkeypa
     assert Figure.looks == 4
 
 
-def test_a_run_is_the_same_with_several_steps_a_call(tmp_path, monkeypatch):
+def test_a_run_is_the_same_with_several_steps_a_call(finished_run, tmp_path):
     """Three steps an epoch in calls of two: the weights, the history and the checkpoints' names."""
-    monkeypatch.setattr(build, "build_backbone", pyramid)
-    found = []
-    for per_call in (1, 2):
-        config = tiny_config(
-            tmp_path,
-            data={"train_clips": 6},
-            runtime={"model_dir": str(tmp_path / str(per_call)), "steps_per_execution": per_call},
-        )
-        metrics = train(config)
-        folder = Path(config.runtime.model_dir)
-        names = sorted(path.name for path in (folder / "checkpoints").iterdir() if "step-" in path.name)
-        history = pd.read_csv(folder / "history.csv").drop(columns="images_per_second")
-        found.append((metrics["miou"], names, history))
-    assert found[0][1] == found[1][1]
-    assert any("step-00000006" in name for name in found[0][1])
-    assert found[1][0] == pytest.approx(found[0][0], abs=1e-3)
-    pd.testing.assert_frame_equal(found[0][2], found[1][2], rtol=1e-3, atol=1e-3)
+    one, metrics = finished_run
+    two = replace(one, runtime=replace(one.runtime, model_dir=str(tmp_path), steps_per_execution=2))
+    assert train(two)["miou"] == pytest.approx(metrics["miou"], abs=1e-3)
+    names, histories = [], []
+    for folder in map(Path, (one.runtime.model_dir, tmp_path)):
+        names.append(sorted(path.name for path in (folder / "checkpoints").glob("step-*")))
+        histories.append(pd.read_csv(folder / "history.csv").drop(columns="images_per_second"))
+    assert names[0] == names[1]
+    assert any("step-00000006" in name for name in names[0])
+    pd.testing.assert_frame_equal(*histories, rtol=1e-3, atol=1e-3)
 
 
 # --- XLA --------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a run keeps: checkpoints by the clock, the best validation, and nothing that is not finite."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +12,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import tiny_config
-from taf_examples import pyramid
 from test_run import weights
 
 from taf_keras.config import RuntimeConfig, TrainingConfig
 from taf_keras.errors import PartlyDone, UserError
 from taf_keras.evaluation.evaluate import network_predictor
 from taf_keras.evaluation.run import evaluate
-from taf_keras.models import build
 from taf_keras.storage.checkpoint import best_until, checkpoints
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training import callbacks
@@ -26,10 +25,7 @@ from taf_keras.training import checkpoints as saving
 from taf_keras.training.callbacks import StopAtNaN
 from taf_keras.training.run import train
 
-
-@pytest.fixture(autouse=True)
-def small_backbone(monkeypatch):
-    monkeypatch.setattr(build, "build_backbone", pyramid)
+pytestmark = pytest.mark.usefixtures("small_backbone")
 
 
 class Stop(Exception):
@@ -146,7 +142,7 @@ def test_the_best_needs_what_measures_it(tmp_path):
 
 
 @pytest.mark.parametrize("learning_rate", [1e12, 1e38])
-def test_what_the_last_update_did_is_found_before_anything_is_kept(tmp_path, learning_rate):
+def test_what_the_last_update_did_is_found_before_anything_is_kept(untraced, tmp_path, learning_rate):
     """One step: its loss is finite, its weights, or what they predict, are not."""
     config = tiny_config(
         tmp_path,
@@ -189,10 +185,14 @@ def test_a_network_that_has_diverged_is_not_evaluated(tmp_path):
 # --- What is optional ---
 
 
-def test_a_format_that_fails_costs_itself_alone_and_is_tried_again(tmp_path, monkeypatch, capsys):
-    config = tiny_config(
-        tmp_path, training={"epochs": 1}, runtime={"validations": 0, "export_formats": ("litert", "onnx")}
-    )
+def test_a_format_that_fails_costs_itself_alone_and_is_tried_again(
+    finished_run, tmp_path, monkeypatch, capsys
+):
+    """Of a copy of the run, which goes on at its last checkpoint, behind the last step."""
+    whole, folder = finished_run[0], tmp_path / "run"
+    shutil.copytree(whole.runtime.model_dir, folder, ignore=shutil.ignore_patterns("metrics.json", "export"))
+    formats = {"model_dir": str(folder), "export_formats": ("litert", "onnx")}
+    config = replace(whole, runtime=replace(whole.runtime, **formats))
     for module in ("training.formats", "training.run"):
         monkeypatch.setattr(f"taf_keras.{module}.check_formats", lambda formats: None)
 

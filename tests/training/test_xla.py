@@ -14,7 +14,7 @@ from whole_run import RUNS, example, whole_run
 from taf_keras.evaluation.confusion import confusion_matrices
 from taf_keras.models.layers import resize
 from taf_keras.training import strategy
-from taf_keras.training.callbacks import SaveCheckpoints
+from taf_keras.training.checkpoints import SaveCheckpoints
 
 ROOT = Path(__file__).parents[2]
 
