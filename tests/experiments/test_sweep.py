@@ -104,7 +104,7 @@ def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer,
         luckless = ["luckless/seed-0"] * attempt + ["luckless/seed-1"] * attempt
         assert trained(trainer) == ["base/seed-0", "base/seed-1", *luckless]
         log = trainer.parent / "runs" / "base" / "seed-0.log"
-        assert log.read_text() == ("" if attempt == 1 else "as it was")  # not even started again
+        assert log.read_text() == ("" if attempt == 1 else "as it was\n")  # not even started again
         log.write_text("as it was\n")
 
 
