@@ -56,7 +56,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning"),  # of runpy
 ]
 # train.py with the small backbone, for commands that start it.
-SMALL_TRAINER = Path(__file__).parents[1] / "training" / "cluster_run.py"
+SMALL_TRAINER = Path(__file__).parents[1] / "multi_worker" / "cluster_run.py"
 CONTEXT = 3
 
 

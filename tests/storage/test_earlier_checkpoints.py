@@ -13,6 +13,7 @@ from taf_keras.taf.objectives import KeyFrames
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
 # Where Ω began.
 FEATURES = [f"{name}_relu" for name in (*BRANCHES["deeplabv3plus"], "low_level")]
 

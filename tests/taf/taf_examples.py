@@ -127,8 +127,9 @@ def in_float64(network: keras.Model) -> keras.Model:
     Batch norm at random weights magnifies float32's rounding: the kernels of two runs that add in
     different order part by 1e-2 within three steps. In float64 only a defect can part them.
     """
-    return keras.models.clone_model(
-        network,
-        clone_function=lambda layer: type(layer).from_config(layer.get_config() | {"dtype": "float64"}),
-        recursive=True,
-    )
+
+    def clone(layer):  # operations of keras.ops have no type of their own
+        dtype = {"dtype": "float64"} if isinstance(layer, keras.layers.Layer) else {}
+        return type(layer).from_config(layer.get_config() | dtype)
+
+    return keras.models.clone_model(network, clone_function=clone, recursive=True)

@@ -14,21 +14,26 @@ from taf_keras.evaluation.confusion import summarise
 SCRIPT = Path(__file__).with_name("two_replicas.py")
 
 
-CASES = [(model, "pyramid") for model in BRANCHES]
-CASES += [pytest.param((model, "mobilenetv2"), marks=pytest.mark.slow) for model in BRANCHES]
+BACKBONES = ["pyramid", pytest.param("mobilenetv2", marks=pytest.mark.slow)]
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
-def outcome(request, tmp_path_factory):
-    """(name, one replica's value, two replicas' value) of everything that the script saves."""
-    output = tmp_path_factory.mktemp("replicas") / "outcome.npz"
+@pytest.fixture(scope="module", params=BACKBONES)
+def outcomes(request, tmp_path_factory):
+    """{name: array} of everything that the script saves."""
+    output = tmp_path_factory.mktemp("replicas") / "outcomes.npz"
     root = SCRIPT.parents[2]
-    command = [sys.executable, str(SCRIPT), *request.param, str(output)]
+    command = [sys.executable, str(SCRIPT), request.param, str(output)]
     done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    arrays = np.load(output)
-    names = [name.removeprefix("one/") for name in arrays if name.startswith("one/")]
-    return [(name, arrays[f"one/{name}"], arrays[f"two/{name}"]) for name in names]
+    return dict(np.load(output))
+
+
+@pytest.fixture(params=BRANCHES)
+def outcome(outcomes, request):
+    """(name, one replica's value, two replicas' value) of one model."""
+    own = f"{request.param}/one/"
+    names = [name.removeprefix(own) for name in outcomes if name.startswith(own)]
+    return [(name, outcomes[f"{own}{name}"], outcomes[f"{request.param}/two/{name}"]) for name in names]
 
 
 def environment(root: Path) -> dict[str, str]:

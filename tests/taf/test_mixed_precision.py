@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import halves, pyramid, random_batch, tiny_config, trainer_of
+from taf_examples import halves, random_batch, tiny_config, trainer_of
 
 from taf_keras.config import BRANCHES, Config
 from taf_keras.models import build
@@ -18,8 +18,7 @@ POLICIES = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
 
 @pytest.fixture(params=POLICIES)
-def policy(request, monkeypatch):
-    monkeypatch.setattr(build, "build_backbone", pyramid)
+def policy(request, small_backbone):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(request.param)
     keras.utils.set_random_seed(0)

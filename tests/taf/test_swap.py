@@ -91,7 +91,7 @@ def test_both_sides_taking_is_the_swap(terms):
 
 
 @pytest.mark.parametrize("model", list(RATES))
-def test_the_swap_commutes_with_the_projection(model):
+def test_the_swap_commutes_with_the_projection(model, small_backbone):
     """Ω begins with an affine map per branch, so swapping Φ_i (Eq. 3) and swapping its map are one."""
     keras.utils.set_random_seed(0)
     config = tiny_config(model)

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from taf_examples import halves, in_float64, random_batch, tiny_config, trainer_of
+from taf_examples import every_layer, halves, in_float64, random_batch, tiny_config, trainer_of
 
 from taf_keras.clips.clip import VOID
 from taf_keras.config import BRANCHES, Config, PartnerLabelConfig
+from taf_keras.models import build
 from taf_keras.models.build import build_model
 from taf_keras.taf import losses
 from taf_keras.taf.statistics import BranchStatistics
@@ -18,6 +19,13 @@ from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.optimizer import CoupledSGD
 
 CLASSES, SIZE = 4, (48, 64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backbone_of_every_layer():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_backbone", every_layer)
+        yield
 
 
 @pytest.fixture(scope="module", params=["fcn8s", "deeplabv3plus"])

@@ -1,7 +1,8 @@
 """Script of test_distribution.py: trains and evaluates on one replica and on two, and saves what came out.
 
 A process of its own, because a CPU can only be split into logical devices before TensorFlow starts.
-Usage: python two_replicas.py MODEL BACKBONE OUTPUT.npz, BACKBONE being mobilenetv2 or pyramid (taf_examples).
+Usage: python two_replicas.py BACKBONE OUTPUT.npz, BACKBONE being mobilenetv2 or pyramid (taf_examples).
+What it saves of each model has the names MODEL/one/… and MODEL/two/….
 """
 
 import sys
@@ -12,6 +13,7 @@ import tensorflow as tf
 from taf_examples import in_float64, pyramid, random_batch, tiny_config, trainer_of
 
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split
+from taf_keras.config import BRANCHES
 from taf_keras.models import build
 from taf_keras.pipeline.batches import evaluation_batches
 from taf_keras.training.optimizer import CoupledSGD
@@ -22,12 +24,9 @@ CLASSES, STEPS, KEY_FRAMES, SIZE = 4, 3, 4, (48, 64)
 EVALUATED, EVALUATION_BATCH = 5, 4
 
 
-def run(model: str, replicas: int, weights=None) -> tuple[dict, list]:
+def run(model: str, strategy: tf.distribute.Strategy, weights=None) -> tuple[dict, list]:
     """Returns: what the test compares, and the initial weights."""
     config = tiny_config(model)
-    strategy = tf.distribute.get_strategy()
-    if replicas > 1:
-        strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(replicas)])
     with strategy.scope():
         network = in_float64(build.build_model(config.model, CLASSES))
         trainer = trainer_of(network, config, strategy.num_replicas_in_sync)
@@ -68,10 +67,15 @@ if __name__ == "__main__":
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     keras.utils.set_random_seed(0)
-    model, backbone, output = sys.argv[1:]
+    backbone, output = sys.argv[1:]
     if backbone == "pyramid":
         build.build_backbone = pyramid
-    one, initial = run(model, replicas=1)
-    two, _ = run(model, replicas=2, weights=initial)
-    arrays = {f"one/{name}": value for name, value in one.items()}
-    np.savez(output, **arrays, **{f"two/{name}": value for name, value in two.items()})
+    one_replica, arrays = tf.distribute.get_strategy(), {}
+    # One strategy for both models: TensorFlow tells the sums over replicas apart by a count in it.
+    two_replicas = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    for model in BRANCHES:
+        one, initial = run(model, one_replica)
+        two, _ = run(model, two_replicas, initial)
+        arrays |= {f"{model}/one/{name}": value for name, value in one.items()}
+        arrays |= {f"{model}/two/{name}": value for name, value in two.items()}
+    np.savez(output, **arrays)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from taf_examples import pyramid
 
-from flags import script
+from taf_keras import command
 from taf_keras.config import Config
 from taf_keras.evaluation import evaluate
 from taf_keras.models import build
@@ -41,7 +41,7 @@ def _child(config, log, fault, seed) -> None:
         build.build_backbone = pyramid  # traced in a third of the time
         if fault:
             FAULTS[fault](np.random.default_rng([seed, *fault.encode()]))
-        script._call(lambda: run.train(config))
+        command.run(lambda: run.train(config) and None)
 
 
 def _kill(number=signal.SIGKILL) -> None:
