@@ -34,13 +34,16 @@ def test_a_benchmark_that_fails_costs_no_other_its_figures(tmp_path, monkeypatch
 
     monkeypatch.setattr("benchmarks.serving.evaluation", fails)
     monkeypatch.setattr("benchmarks.memory.rows", lambda options: [Row.of("a", "b", [1.0, 3.0, 2.0])])
-    file = tmp_path / "new folder" / "figures.json"
+    files = {name: tmp_path / "new folder" / f"table.{name}" for name in ("json", "markdown")}
     with pytest.raises(SystemExit) as ended:
-        main(["--only=evaluation,memory", f"--json={file}"])
+        main(["--only=evaluation,memory", "--smoke", *(f"--{name}={file}" for name, file in files.items())])
     assert ended.value.code == 1
-    failed, measured = json.loads(file.read_text())
+    failed, measured = json.loads(files["json"].read_text())
     assert (failed["verdict"], failed["ratio"], measured["ratio"]) == ("FAILED", None, 2.0)
-    assert "- evaluation: RuntimeError: no memory\n" in capsys.readouterr().out
+    text = files["markdown"].read_text()
+    assert "- evaluation: RuntimeError: no memory\n" in text
+    assert "SMOKE RUN" in text
+    assert text in capsys.readouterr().out
 
 
 def test_every_benchmark_exists():
@@ -48,6 +51,7 @@ def test_every_benchmark_exists():
         assert f"\ndef {function}(options: Options)" in (ROOT / f"benchmarks/{module}.py").read_text()
 
 
+@pytest.mark.end_to_end
 def test_a_benchmark_from_its_command_to_its_files(tmp_path):
     files = {name: tmp_path / f"table.{name}" for name in ("json", "markdown")}
     command = [sys.executable, "benchmarks/run.py", "--only=evaluation", "--smoke", "--rounds=2"]

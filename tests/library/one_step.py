@@ -1,8 +1,7 @@
 """One step of TAF on given weights, frames and draws: `python one_step.py FILE.json` writes what it came to.
 
 On any backend. one_step.json beside this file was written under TensorFlow. In float64: batch norm of few
-    frames
-magnifies what backends round differently in float32, to 1e-3 of a gradient.
+frames magnifies what backends round differently in float32, to 1e-3 of a gradient.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 import taf_keras as tk
 from taf_keras.config import ModelConfig
 from taf_keras.models import build
-from taf_keras.models.layers import batch_norm
+from taf_keras.models.batch_norm import batch_norm
 
 SIZE, PAIRS, CLASSES = (64, 96), 4, 3
 RATES = {"fcn8s": (1e-6, 1e-5, 1e-4), "deeplabv3plus": (1e-6, 1e-5, 1e-4, 1e-3, float("inf"))}
@@ -98,7 +97,8 @@ def run(name: str, batch_norm_frames: str = "key", symmetric: str = "both") -> d
     y[:, :5] = 255
     model = tk.TAF(network, rates, 2.0, batch_norm_frames=batch_norm_frames, symmetric=symmetric)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
-    model.compile(keras.optimizers.SGD(0.05), loss)
+    # A graph of TensorFlow takes longer to trace than a step to run.
+    model.compile(keras.optimizers.SGD(0.05), loss, run_eagerly=keras.backend.backend() == "tensorflow")
     history = model.fit(x, y, batch_size=PAIRS, shuffle=False, verbose=0).history
     found = {what: float(values[0]) for what, values in history.items()}
     for variable in network.variables:

@@ -11,7 +11,7 @@ from taf_keras.clips.clip import VOID
 from taf_keras.config import BRANCHES, Config, DataConfig, ModelConfig, PartnerLabelConfig, TAFConfig
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.batch_norm import batch_norm
-from taf_keras.taf.trainer import TAFTrainer
+from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
 from taf_keras.training.objective import build_objective
 
 # One of them infinite, so that both kinds of branches are in every batch.
@@ -29,9 +29,9 @@ def tiny_config(model: str, **taf) -> Config:
     )
 
 
-def trainer_of(network: keras.Model, config: Config, replicas: int = 1, teacher=None) -> TAFTrainer:
+def trainer_of(network: keras.Model, config: Config, replicas: int = 1, teacher=None) -> ReplicatedTrainer:
     """The trainer of `config` for a network of four classes."""
-    return TAFTrainer(
+    return ReplicatedTrainer(
         build_objective(config, network, teacher),
         ConfusionMatrix("abcd"),
         replicas,

@@ -42,12 +42,12 @@ def frozen(network: keras.Model) -> keras.Model:
 
 
 def trained(network, weights, config) -> tuple[list, dict, TAFTrainer]:
-    """Weights and last figures after STEPS steps from `weights`, in a graph as `fit` runs it."""
+    """Weights and last figures after STEPS steps from `weights`: of parts in a graph, as `fit` runs it."""
     network.set_weights(weights)
     trainer = trainer_of(network, config)
     trainer.compile(optimizer=build_optimizer(config.training, STEPS + 1), jit_compile=False)
     trainer.optimizer.build(network.trainable_variables)
-    step = tf.function(trainer.train_step)
+    step = tf.function(trainer.train_step) if trainer.gradient_accumulation_steps > 1 else trainer.train_step
     for seed in range(STEPS):
         figures = step(random_batch(config, EXAMPLES, SIZE, CLASSES, seed))
     return network.get_weights(), {name: float(value) for name, value in figures.items()}, trainer

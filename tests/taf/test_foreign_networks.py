@@ -141,8 +141,8 @@ def test_mixed_precision(name):
     try:
         network = foreign.build()
         model = TAF(network, foreign.rates, contrast=foreign.contrast, seed=0)
-        # One as a graph, which takes long to trace; tests/test_examples.py runs all five so.
-        model.compile("sgd", foreign.loss(), run_eagerly=name != "unet")
+        # Graphs take long to trace; tests/test_examples.py runs all five so.
+        model.compile("sgd", foreign.loss(), run_eagerly=True)
         before = network.get_weights()
         x, y = batch_of(foreign, 2)
         history = model.fit(x, y, batch_size=1, verbose=0).history

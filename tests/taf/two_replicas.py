@@ -30,7 +30,10 @@ def run(model: str, strategy: tf.distribute.Strategy, weights=None) -> tuple[dic
     with strategy.scope():
         network = in_float64(build.build_model(config.model, CLASSES))
         trainer = trainer_of(network, config, strategy.num_replicas_in_sync)
-        trainer.compile(optimizer=CoupledSGD(0.02, momentum=0.9, l2=1e-2), jit_compile=False)
+        optimizer, traced = CoupledSGD(0.02, momentum=0.9, l2=1e-2), strategy.num_replicas_in_sync > 1
+        trainer.compile(
+            optimizer, jit_compile=False, run_eagerly=not traced
+        )  # tracing takes most of the time
         trainer.optimizer.build(network.trainable_variables)
     if weights is None:
         weights = network.get_weights()

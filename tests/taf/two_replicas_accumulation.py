@@ -22,7 +22,10 @@ def train(strategy, parts: int, weights=None) -> tuple[keras.Model, list]:
     with strategy.scope():
         network = frozen(build.build_model(config.model, CLASSES))
         trainer = trainer_of(network, config, strategy.num_replicas_in_sync)
-        trainer.compile(build_optimizer(config.training, STEPS + 1), jit_compile=False)
+        optimizer, traced = build_optimizer(config.training, STEPS + 1), parts > 1
+        trainer.compile(
+            optimizer, jit_compile=False, run_eagerly=not traced
+        )  # tracing takes most of the time
         trainer.optimizer.build(network.trainable_variables)
     weights = weights or network.get_weights()
     network.set_weights(weights)

@@ -8,6 +8,7 @@ from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.models.build import build_model
 from taf_keras.training.collapse import WatchBranches
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
 LAYERS = BRANCHES["fcn8s"]
 
 
