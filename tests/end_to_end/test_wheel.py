@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 pytestmark = pytest.mark.end_to_end
 RECIPE = "camvid_deeplabv3plus_mobilenetv2_taf"
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "requirements.txt", "taf_keras", "flags")
-TINY = ["--image_size=64x64", "--temporal_context=3", "--head_channels=8", "--batch_size=4", "--epochs=1"]
-TINY += ["--validations=1", "--method=baseline", "--train_clips=4", "--val_clips=2", "--test_clips=2"]
+TINY = ["--model=fcn8s", "--image_size=64x64", "--temporal_context=3", "--batch_size=4", "--epochs=1"]
+TINY += ["--validations=0", "--method=baseline", "--train_clips=3", "--val_clips=2", "--test_clips=2"]
 
 
 class Installed:

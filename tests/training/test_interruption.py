@@ -74,12 +74,17 @@ def assert_equal(one: dict, other: dict) -> None:
     assert "epoch 5: val_miou" in one
 
 
-def test_four_kills_and_a_sigterm(tmp_path):
+MOMENTS = ["step", "checkpoint", "validation", "exported"]
+
+
+@pytest.mark.parametrize(
+    "kills", [["checkpoint", "exported"], pytest.param(MOMENTS, marks=pytest.mark.end_to_end)], ids=len
+)
+def test_a_sigterm_and_kills(tmp_path, kills):
     config = interruptible_config(tmp_path)
     expected = undisturbed(tmp_path, config)
-    kills = ["SIGTERM", "step", "checkpoint", "validation", "exported"]
-    result, codes = disturbed(tmp_path, config, kills)
-    assert codes == [TERMINATED] + 4 * [KILLED]
+    result, codes = disturbed(tmp_path, config, ["SIGTERM", *kills])
+    assert codes == [TERMINATED] + len(kills) * [KILLED]
     assert_equal(result, expected)
     log = (tmp_path / "disturbed.log").read_text()
     # Both are in the middle of an epoch.
