@@ -17,6 +17,21 @@ errors.speaks_of_flags = True  # messages are those of the command line
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 
 
+# Files that take minutes come first: a worker that gets one at the end lets the others wait.
+LONG = (
+    "test_every_option",
+    "test_xla",
+    "test_examples",
+    "test_wheel",
+    "test_local_cluster",
+    "test_interruption",
+)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture
 def real_camvid() -> str:
     """The folder of the real CamVid key frames; skips where it is absent."""

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config as framework
-from whole_run import RUNS, example, whole_run
+from whole_run import INTERRUPTED, RUNS, example, whole_run
 
 from taf_keras.evaluation.confusion import confusion_matrices
 from taf_keras.models.layers import resize
@@ -48,8 +48,8 @@ def test_a_run_that_xla_compiles_from_beginning_to_end(xla_allowed, tmp_path, mo
         save(self)
 
     monkeypatch.setattr(SaveCheckpoints, "_save", look_and_save)
-    whole_run(example(tmp_path, *run, jit_compile="true"), tmp_path)
-    assert len(compiled) == 2  # before and after the interruption
+    whole_run(example(tmp_path, *run, jit_compile="true"), tmp_path, run in INTERRUPTED)
+    assert len(compiled) == 2  # of the two epochs, before and after an interruption
     for steps in compiled:
         assert len(steps) >= 2  # of training and of validation
         assert all(steps)
