@@ -12,7 +12,7 @@ import math
 import os
 import re
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
@@ -21,7 +21,7 @@ from taf_keras.files import sha256
 from taf_keras.settings import Bound, check, described, setting
 from taf_keras.sizes import size_text
 
-METHODS = ("taf", "baseline", "slow", "propagate", "pseudo")
+METHODS = ("taf", "baseline", "slow", "propagate", "pseudo", "mean_teacher")
 BATCH_NORM_FRAMES = ("key", "all")
 PARTNERS = ("neighbour", "key", "other_clip")
 CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
@@ -56,6 +56,10 @@ PAPER_CHANGE_RATES = {
 # Ours, for the synthetic clips. With the paper's c_5, δ of DeepLabV3+'s 1×1 branch trebled in training
 # (0.005 to 0.017): what the slow branches gave up moved there. A c_5 of 1e-3 keeps it near where it was.
 CHANGE_RATES = PAPER_CHANGE_RATES | {"deeplabv3plus": (1e-6, 1e-6, 1e-5, 1e-4, 1e-3)}
+# λ and n_h: the paper's context and what the synthetic val clips chose, and what game clips did, on which
+# classes move by about 10 px in 3 frames (docs/results.md): with a user's own clips one begins there.
+TAF_WEIGHT, OWN_TAF_WEIGHT = 6.0, 1.0
+TEMPORAL_CONTEXT, OWN_TEMPORAL_CONTEXT = 15, 3
 # Far above what is of use; a damaged or hostile config.json must not ask for all memory.
 MOST_HEAD_CHANNELS, MOST_PX = 4096, 16384
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
@@ -108,7 +112,7 @@ class DataConfig:
             paper: 360x360 on CamVid, 720x720 on Cityscapes (Table 2). Default: ours. Empty: the image size.
         temporal_context: n_h: a partner lies at most so many frames of the source video from its key frame,
             {bound} (Section 2.2). With --dataset=synthetic more than 15 makes longer clips, of other scenes.
-            The paper: 15 (Section 4.3).
+            The paper: 15 (Section 4.3). Empty: 3 for --dataset=manifest (docs/results.md), else the paper's.
         min_scale: Least factor of the random scale, positive and at most --max_scale. The paper: 0.5 (Section
             5.2). Default: ours.
         max_scale: Largest factor of the random scale, at least --min_scale. The paper: 2 (Section 5.2).
@@ -133,6 +137,9 @@ class DataConfig:
             names it and counts it in metrics.json. Default: ours.
         allow_outside_files: Let a manifest name files outside --data_dir. Default: ours, since a list made by
             others should not reach every file of yours.
+        blur: Random Gaussian blur of training examples, the same for both frames of a pair. The paper: no.
+        cutmix: Random rectangles of training examples that show another one, with its labels. For
+            --method=baseline, and for mean_teacher without TAF: a pasted frame has no offset. The paper: no.
     """
 
     dataset: str = setting("synthetic", choices=DATASETS)
@@ -142,7 +149,7 @@ class DataConfig:
     labels: str = setting("key", choices=LABELS)
     image_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
     crop_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
-    temporal_context: int = setting(15, LEAST_0, unit="frames")
+    temporal_context: int | None = setting(None, LEAST_0, unit="frames")
     min_scale: float = setting(0.75)
     max_scale: float = setting(1.5)
     flip: bool = setting(True)
@@ -157,9 +164,14 @@ class DataConfig:
     eval_split: str = setting("auto", choices=EVAL_SPLITS)
     on_bad_file: str = setting("refuse", choices=ON_BAD_FILE)
     allow_outside_files: bool = setting(False)
+    blur: bool = setting(False)
+    cutmix: bool = setting(False)
 
     def __post_init__(self):
         check(self)
+        if self.temporal_context is None:
+            own = self.dataset == "manifest"
+            object.__setattr__(self, "temporal_context", OWN_TEMPORAL_CONTEXT if own else TEMPORAL_CONTEXT)
         require(
             0 < self.min_scale <= self.max_scale < math.inf,
             f"--min_scale={self.min_scale} --max_scale={self.max_scale}: need 0 < min_scale <= max_scale",
@@ -265,9 +277,12 @@ class TAFConfig:
     Attributes:
         method: taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change
             rate 0; propagate and pseudo: explicit labels for the partners, by optical flow or from a trained
-            baseline. Default: the paper's method.
-        weight: λ, weight of the TAF term in Eq. 6, {bound}. The paper: 0.5 or 1 (Table 2). Default: ours,
-            tuned on the synthetic val clips.
+            baseline; mean_teacher: labels for the partners from the moving average of the network's own
+            weights, which sees them without --color_jitter, --blur and --cutmix (Tarvainen and Valpola 2017;
+            Sohn et al. 2020). Default: the paper's method.
+        weight: λ, weight of the TAF term in Eq. 6, {bound}. The methods that label partners have no such term
+            unless it is given. The paper: 0.5 or 1 (Table 2). Empty: ours, 1 for --dataset=manifest and 6
+            else, tuned on game clips and on the synthetic val clips (docs/results.md).
         change_rates: c_1,…,c_m, one number for each branch of --model, slowest branch first: the change of
             the class probabilities that is free, mean absolute difference per frame, 0 or more; inf leaves a
             branch free (Eq. 4). Or NAME=c,…, where branches that are not named are free; for a model of your
@@ -288,7 +303,7 @@ class TAFConfig:
     """
 
     method: str = setting("taf", choices=METHODS)
-    weight: float = setting(6.0, FINITE, flag="taf_weight")
+    weight: float | None = setting(None, FINITE, flag="taf_weight")
     change_rates: tuple[float, ...] | tuple[tuple[str, float], ...] | str | None = setting(
         None, values=_RATES
     )
@@ -324,7 +339,8 @@ class TAFConfig:
 class PartnerLabelConfig:
     """Explicit label augmentation, which TAF competes with: labels made for the partner frames.
 
-    The loss is (CE(key) + weight·CE(partner)) / (1 + weight). Pixels that do not count are void.
+    The loss is (CE(key) + weight·CE(partner)) / (1 + weight), pixels that do not count being void. For
+    mean_teacher it is CE(key) + weight·CE(partner), and such pixels add 0 to the mean (Sohn et al. 2020).
 
     Attributes:
         weight: Weight of the partners' cross entropy against the key frames' 1, {bound}. Default: ours.
@@ -332,14 +348,17 @@ class PartnerLabelConfig:
             within this many pixels of it, {bound}. Default: ours.
         teacher: --method=pseudo: model_dir of the trained baseline whose predictions label the partners.
             Empty: none, which pseudo refuses.
-        confidence: --method=pseudo: a pixel counts where the teacher's most probable class has at least this
-            probability, {bound}. Default: ours.
+        confidence: --method=pseudo and mean_teacher: a pixel counts where the teacher's most probable class
+            has at least this probability, {bound}. Default: ours.
+        teacher_momentum: --method=mean_teacher: share of the average that a step keeps, {bound}; less in the
+            first steps. Default: ours.
     """
 
     weight: float = setting(1.0, FINITE, flag="partner_label_weight")
     flow_tolerance_px: float = setting(1.0, FINITE, unit="px")
     teacher: str | None = setting(None)
     confidence: float = setting(0.9, PROBABILITY)
+    teacher_momentum: float = setting(0.99, MOMENTUM)
 
     def __post_init__(self):
         check(self)
@@ -475,7 +494,12 @@ class Config:
     partner_labels: PartnerLabelConfig = field(default_factory=PartnerLabelConfig)
 
     def __post_init__(self):
+        if self.taf.weight is None:
+            weight = OWN_TAF_WEIGHT if self.data.dataset == "manifest" else TAF_WEIGHT
+            taf = replace(self.taf, weight=0.0 if self.labels_partners else weight)
+            object.__setattr__(self, "taf", taf)
         self._check_change_rates()
+        self._check_augmentation()
         require(
             self.taf.method != "pseudo" or self.partner_labels.teacher is not None,
             "--method=pseudo needs --teacher, the model_dir of a trained baseline",
@@ -497,13 +521,35 @@ class Config:
             check_crop_size(crop_size, self.data.image_size, self.model.output_stride)
 
     def check_accumulation(self, replicas: int) -> None:
-        """UserError unless each of `replicas` can cut its key frames into equal small batches."""
+        """UserError unless each of `replicas` can cut its key frames into equal small batches.
+
+        With `cutmix` their number must be even: two key frames paste from one another.
+        """
         parts = self.training.gradient_accumulation_steps
         own = self.key_frames_per_step // replicas
         require(
             own % parts == 0,
             f"--gradient_accumulation_steps={parts}: the {own} key frames that a device has in a step "
             "cannot be cut into so many equal parts",
+        )
+        require(
+            not self.data.cutmix or own // parts % 2 == 0,
+            f"--cutmix: pastes between two key frames, and a device has {own // parts} at a time: give a "
+            "--batch_size that makes it an even number",
+        )
+
+    def _check_augmentation(self):
+        data, method = self.data, self.taf.method
+        require(
+            method != "mean_teacher" or data.color_jitter or data.blur or data.cutmix,
+            "--method=mean_teacher: needs a view that is harder than the teacher's: give --color_jitter, "
+            "--blur or --cutmix",
+        )
+        require(
+            not data.cutmix or method == "baseline" or (method == "mean_teacher" and not self.swaps),
+            "--cutmix: a pasted frame has no offset; allowed are --method=baseline and, without "
+            "--taf_weight, "
+            "mean_teacher",
         )
 
     def _check_statistics(self):
@@ -535,7 +581,7 @@ class Config:
                 "--method=slow: write --method=taf --change_rates=LAYER=0,… for a model of your own",
             )
             require(
-                named if method == "taf" else named or given is None,
+                named if self._has_taf_term else named or given is None,
                 f"--model={self.model.model}: needs --change_rates=LAYER=c,…, the layers whose outputs are "
                 "swapped, slowest first",
             )
@@ -599,11 +645,15 @@ class Config:
     @property
     def swaps(self) -> bool:
         """Whether the method swaps features, and there are branches that may be sampled."""
-        return self.taf.method in ("taf", "slow") and bool(self.swap_branches)
+        return self._has_taf_term and bool(self.swap_branches)
+
+    @property
+    def _has_taf_term(self) -> bool:
+        return self.taf.method in ("taf", "slow") or (self.labels_partners and self.taf.weight > 0)
 
     @property
     def labels_partners(self) -> bool:
-        return self.taf.method in ("propagate", "pseudo")
+        return self.taf.method in ("propagate", "pseudo", "mean_teacher")
 
     @property
     def key_frames_per_step(self) -> int:
@@ -671,7 +721,7 @@ def with_model_file(config: Config) -> Config:
     if not model.is_own:
         return config
     require(model.file.is_file(), f"--model={model.model}: {model.file}: no such file")
-    return dataclasses.replace(config, model=dataclasses.replace(model, model_sha256=sha256(model.file)))
+    return replace(config, model=replace(model, model_sha256=sha256(model.file)))
 
 
 def check_weights_file(weights: str) -> None:

@@ -1,4 +1,4 @@
-"""Random scale, crop and flip as one geometric map, shared by both frames and the label of a pair."""
+"""Random scale, crop and flip as one geometric map, shared by both frames and the label of a pair; blur."""
 
 from __future__ import annotations
 
@@ -66,6 +66,19 @@ class Geometry:
         margins = (top, self.crop_size[0] - bottom, left, self.crop_size[1] - right)
         crop = cv2.copyMakeBorder(part, *margins, cv2.BORDER_CONSTANT, value=padding)
         return cv2.flip(crop, 1) if self.flip else crop
+
+
+def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+    """uint8 (height, width, 3) after a Gaussian blur of standard deviation `sigma`, a share of the height."""
+    return cv2.GaussianBlur(image, (0, 0), sigma * image.shape[0]) if sigma else image
+
+
+def rectangle(shares: tuple[float, float, float, float], size: Size) -> np.ndarray:
+    """bool (height, width): True inside (top, left, bottom, right), shares of the size."""
+    top, left, bottom, right = (round(share * size[i % 2]) for i, share in enumerate(shares))
+    inside = np.zeros(size, bool)
+    inside[top:bottom, left:right] = True
+    return inside
 
 
 def _axis(image: int, crop: int, scale: float, position: float) -> tuple[tuple[int, int], tuple[int, int]]:

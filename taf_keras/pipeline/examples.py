@@ -12,8 +12,15 @@ from taf_keras.clips.clip import ClassTable, Clip, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config, DataConfig, RuntimeConfig
 from taf_keras.errors import UserError
-from taf_keras.pipeline.augment import Geometry
-from taf_keras.pipeline.pairing import locate, sample, sample_jitter, sample_stranger
+from taf_keras.pipeline.augment import Geometry, blurred, rectangle
+from taf_keras.pipeline.pairing import (
+    locate,
+    sample,
+    sample_blur,
+    sample_jitter,
+    sample_rectangle,
+    sample_stranger,
+)
 from taf_keras.pipeline.propagate import propagate_label
 from taf_keras.sizes import Size, size_text
 
@@ -39,7 +46,9 @@ class TrainingExamples:
         offset_frames: n, int32.
         key_branch, partner_branch: i1 and i2, int32.
         partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
-    With `color_jitter` there is also jitter, float32 (3,), of `pairing.sample_jitter`.
+    With `color_jitter` there is also jitter, float32 (3,), of `pairing.sample_jitter`; with `cutmix` pasted,
+    bool (h, w), where the example is to show another one; for `mean_teacher` weak_partner, the partner
+    without blur, uint8 (h, w, 3).
 
     Args:
         data: how examples are sampled.
@@ -49,6 +58,7 @@ class TrainingExamples:
         branches: indices of the branches that may be sampled.
         flow_tolerance_px: for `propagate`, see `PartnerLabelConfig`.
         kept_mb: memory for decoded key frames, MB.
+        weak_partners: whether there is weak_partner.
     """
 
     def __init__(
@@ -62,11 +72,13 @@ class TrainingExamples:
         branches: Sequence[int] = (),
         flow_tolerance_px: float | None = None,
         kept_mb: float = RuntimeConfig.kept_mb,
+        weak_partners: bool = False,
     ):
         if data.partner == "other_clip" and len(split.clips) < 2:
             raise UserError("--partner=other_clip: needs two clips or more")
         self.clips, self.classes, self.data, self.seed = split.clips, split.classes, data, seed
         self.partners, self.branches, self.flow_tolerance_px = partners, branches, flow_tolerance_px
+        self.weak_partners = weak_partners
         self.per_epoch = math.ceil(len(self.clips) / key_frames) * key_frames
         # Key frames and their label maps come again in every epoch, and decoding them is half of the work.
         # So those that fit stay decoded.
@@ -86,6 +98,7 @@ class TrainingExamples:
             branches=config.swap_branches,
             flow_tolerance_px=config.partner_labels.flow_tolerance_px if propagates else None,
             kept_mb=config.runtime.kept_mb,
+            weak_partners=config.taf.method == "mean_teacher",
         )
 
     def __call__(self, position: int) -> dict[str, np.ndarray]:
@@ -95,9 +108,13 @@ class TrainingExamples:
         sampled = sample(place, clip, context, self.branches, (data.min_scale, data.max_scale), data.flip)
         image, label = self._key_frame(place.example)
         geometry = Geometry.of(sampled, image.shape[:2], data.crop_size or image.shape[:2])
-        arrays = {"image": geometry.image(image), "label": geometry.label(label), "valid": geometry.valid()}
+        sigma = sample_blur(place) if data.blur else 0.0
+        arrays = {"image": blurred(geometry.image(image), sigma)}
+        arrays |= {"label": geometry.label(label), "valid": geometry.valid()}
         if data.color_jitter:
             arrays["jitter"] = sample_jitter(place)
+        if data.cutmix:
+            arrays["pasted"] = rectangle(sample_rectangle(place), geometry.crop_size)
         if self.partners:
             partner = image
             if data.partner == "other_clip":
@@ -107,7 +124,10 @@ class TrainingExamples:
             if self.flow_tolerance_px is not None:
                 carried = propagate_label(image, partner, label, self.flow_tolerance_px)
                 arrays["partner_label"] = geometry.label(carried)
-            arrays["partner"] = geometry.image(partner)
+            partner = geometry.image(partner)
+            if self.weak_partners:
+                arrays["weak_partner"] = partner
+            arrays["partner"] = blurred(partner, sigma)
             for name in ("offset_frames", "key_branch", "partner_branch"):
                 arrays[name] = np.int32(getattr(sampled, name))
         return arrays

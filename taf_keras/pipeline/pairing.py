@@ -16,11 +16,16 @@ import numpy as np
 from taf_keras.clips.clip import Clip
 
 # One stream of random numbers for each purpose, so that more of one never shifts another.
-_ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER = range(5)
+_ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER, _BLUR, _PASTE = range(7)
 
 # Largest changes of colour: of brightness as a share of the range, of contrast and saturation as factors
 # 1 ± this.
 BRIGHTNESS, CONTRAST, SATURATION = 0.25, 0.4, 0.4
+# Half of the examples are blurred and half pasted into. Standard deviations are those of UniMatch (Yang et
+# al. 2023) at 320 px, as shares of the crop's height; a rectangle covers up to half of a crop, as in
+# CutMix-Seg (French et al. 2020).
+BLURRED, LEAST_BLUR, MOST_BLUR = 0.5, 0.1 / 320, 2 / 320
+PASTED, LEAST_AREA, MOST_AREA, MOST_ASPECT = 0.5, 0.1, 0.5, 2.0
 
 
 class Place(NamedTuple):
@@ -112,6 +117,26 @@ def sample_jitter(place: Place) -> np.ndarray:
     contrast and saturation."""
     u = place._random(_COLOUR).uniform(-1, 1, 3)
     return np.float32([BRIGHTNESS * u[0], 1 + CONTRAST * u[1], 1 + SATURATION * u[2]])
+
+
+def sample_blur(place: Place) -> float:
+    """Standard deviation of one example's Gaussian blur, as a share of the crop's height; 0 is none."""
+    is_blurred, amount = place._random(_BLUR).random(2)
+    return float(LEAST_BLUR + (MOST_BLUR - LEAST_BLUR) * amount) if is_blurred < BLURRED else 0.0
+
+
+def sample_rectangle(place: Place) -> tuple[float, float, float, float]:
+    """Where one example shows another: (top, left, bottom, right) as shares of the crop; empty is nowhere.
+
+    Its area is uniform, its aspect log-uniform, and it lies inside the crop.
+    """
+    is_pasted, area, aspect, y, x = place._random(_PASTE).random(5)
+    if is_pasted >= PASTED:
+        return 0.0, 0.0, 0.0, 0.0
+    area, stretch = LEAST_AREA + (MOST_AREA - LEAST_AREA) * area, MOST_ASPECT ** (aspect - 0.5)
+    height, width = min(1.0, area**0.5 * stretch), min(1.0, area**0.5 / stretch)
+    top, left = y * (1 - height), x * (1 - width)
+    return top, left, top + height, left + width
 
 
 def sample_stranger(place: Place, clips: Sequence[Clip], temporal_context: int) -> tuple[Clip, int]:

@@ -54,6 +54,7 @@ class Run:
         try:
             settings = json.loads(self.config_file.read_text())
             settings.pop("versions", None)
+            _without_unused_weight(settings)
             return Config.from_dict(settings)
         except FileNotFoundError:
             raise UserError(
@@ -186,3 +187,11 @@ def _differences(old: dict, new: dict) -> list[str]:
         for name, value in settings.items()
         if old[group].get(name) != value
     ]
+
+
+def _without_unused_weight(settings: dict) -> None:
+    """Before version 0.2 runs that label partners had a weight of TAF, and no such term."""
+    data, taf = settings.get("data"), settings.get("taf")
+    earlier = isinstance(data, dict) and "cutmix" not in data
+    if earlier and isinstance(taf, dict) and taf.get("method") in ("propagate", "pseudo"):
+        taf.pop("weight", None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from taf_keras.config import DataConfig
+from taf_keras.config import TEMPORAL_CONTEXT, DataConfig
 from taf_keras.datasets.load import evaluation_split
 from taf_keras.errors import UserError, require
 from taf_keras.experiments.grouping import FinishedArm, by_arm
@@ -80,5 +80,5 @@ def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) ->
                     f"--model_dir={run.folder}: has {name}={value}, {runs[0].folder} "
                     f"has {first.get(name)}: a study compares runs on the same frames"
                 )
-    reach = max(DataConfig.temporal_context, *(data.temporal_context for data in datas))
+    reach = max(TEMPORAL_CONTEXT, *(data.temporal_context for data in datas))
     return replace(datas[0], temporal_context=reach), split

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from taf_keras.taf import losses
-from taf_keras.taf.term import TAFTerm
+from taf_keras.taf.paste import paste_key_frames
+from taf_keras.taf.term import INPUTS, TAFTerm
 
 
 class Objective(Protocol):
@@ -38,6 +39,7 @@ class KeyFrames:
         self.network = network
 
     def __call__(self, batch, training=True):
+        batch = paste_key_frames(batch)
         logits = self.network(ops.cast(batch["image"], "float32"), training=training)
         entropy = losses.cross_entropy(logits, batch["label"])
         return {"cross_entropy": entropy, "taf": ops.zeros_like(entropy), "loss": entropy}
@@ -59,18 +61,8 @@ class Eq6:
 
     def __call__(self, batch, training=True):
         """With `delta`, `slack` and `sampled` of the key frames, then of their partners."""
-        outcome = self.term(
-            batch["image"],
-            batch["partner"],
-            batch["offset_frames"],
-            batch["key_branch"],
-            batch["partner_branch"],
-            batch["valid"],
-            training,
-        )
+        outcome = self.term(*(batch[name] for name in INPUTS), training=training)
         entropy = losses.cross_entropy(outcome.outputs, batch["label"])
         if outcome.taf is None:
             return {"cross_entropy": entropy, "taf": ops.zeros_like(entropy), "loss": entropy}
-        values = outcome._asdict()
-        del values["outputs"]
-        return values | {"cross_entropy": entropy, "loss": entropy + self.weight * outcome.taf}
+        return outcome.figures | {"cross_entropy": entropy, "loss": entropy + self.weight * outcome.taf}

@@ -17,6 +17,8 @@ from taf_keras.taf.equal_parts import EqualParts
 from taf_keras.taf.swap import swap_branches, take_branches
 
 SYMMETRIC = ("both", "key")
+# What a call takes, in its order, by its names in a batch.
+INPUTS = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
 
 
 class Outcome(NamedTuple):
@@ -24,19 +26,26 @@ class Outcome(NamedTuple):
 
     Attributes:
         outputs: the network's outputs of the key frames, (pairs, …).
+        partner_outputs: those of their partners, unswapped; None where only the key frames take a branch.
         taf: float32 (pairs,), R+ of the key frame, plus R+ of its partner where both take a branch.
         delta, slack: float32 (frames,), δ and |Δ|·c of each frame that took a branch: the key frames, then
             their partners where both do.
         sampled: int (frames,), the branch that it took.
 
-    All but `outputs` are None where every change rate is infinite: R+ is 0 then.
+    All after `outputs` are None where every change rate is infinite: R+ is 0 then.
     """
 
     outputs: object
+    partner_outputs: object = None
     taf: object = None
     delta: object = None
     slack: object = None
     sampled: object = None
+
+    @property
+    def figures(self) -> dict:
+        """`taf`, `delta`, `slack` and `sampled` by their names."""
+        return {name: getattr(self, name) for name in ("taf", "delta", "slack", "sampled")}
 
 
 class TAFTerm:
@@ -132,7 +141,8 @@ class TAFTerm:
         limit = losses.slack(rates, sampled, ops.concatenate([change] * copies, axis=0))
         excess = losses.hinge(delta, limit)
         taf = sum(ops.split(excess, 2, axis=0)) if copies == 2 else excess
-        return Outcome(outputs[:pairs], taf, delta, limit, sampled)
+        partners = original[pairs:] if copies == 2 else None
+        return Outcome(outputs[:pairs], partners, taf, delta, limit, sampled)
 
     def _key_outputs(self, image, partner, training):
         """The plain pass; partners take part where batch norm is to see them."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from taf_keras.taf.moving_average import MovingAverage
 from taf_keras.taf.objectives import Objective
 from taf_keras.taf.statistics import BranchStatistics, ReplicaMean
 
@@ -21,6 +22,7 @@ class TAFTrainer(keras.Model):
         replicas: number of replicas that share a global batch. Gradients are summed over them,
             so that each one's mean loss is divided by it.
         gradient_accumulation_steps: small batches into which each replica's batch is cut.
+        moving_average: of the network, updated after each step and part of the trainer's weights, or None.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class TAFTrainer(keras.Model):
         confusion: keras.metrics.Metric,
         replicas: int = 1,
         gradient_accumulation_steps: int = 1,
+        moving_average: MovingAverage | None = None,
     ):
         super().__init__(name="taf_trainer")
         self.network = objective.network
@@ -38,7 +41,10 @@ class TAFTrainer(keras.Model):
         self.train_metrics = [ReplicaMean(name) for name in ("loss", *objective.terms)]
         self.branch_statistics = BranchStatistics(objective.branches) if objective.branches else None
         self.confusion = confusion
-        self.built = True  # its only weights are the network's
+        self.moving_average = moving_average
+        if moving_average:
+            self.average = moving_average.average  # Keras saves and loads what is an attribute
+        self.built = True  # its only weights are the network's, and those of its average
 
     @property
     def step_metrics(self) -> list[keras.metrics.Metric]:
@@ -57,6 +63,8 @@ class TAFTrainer(keras.Model):
                 own = self._accumulate(part, variables)
                 gradients = [a + b for a, b in zip(gradients, own, strict=True)] if gradients else own
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if self.moving_average:
+            self.moving_average.update(self.optimizer.iterations)
 
         results = {metric.name: metric.result() for metric in self.train_metrics}
         if self.branch_statistics:

@@ -15,6 +15,7 @@ from taf_keras.multi_worker.connection import from_chief
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
+from taf_keras.taf.term import INPUTS
 from taf_keras.training.objective import build_term
 
 PAIRS = 512  # unlabelled pairs, sampled as in training
@@ -45,8 +46,7 @@ def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
     run = Run(config.taf.rates_from)
     term = build_term(free, load_network(run.config, split.classes.names, latest_checkpoint(run)))
-    arguments = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
-    deltas = tf.function(lambda batch: term(*(batch[name] for name in arguments), training=False).delta)
+    deltas = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False).delta)
     steps = -(-PAIRS // (2 * free.key_frames_per_step))
     rates = [[] for _ in config.branches]
     with Progress("measuring change rates") as progress:

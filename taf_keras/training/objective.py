@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import keras
 
 from taf_keras.config import Config
 from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.models.build import build_model
 from taf_keras.storage.run import Run
+from taf_keras.taf.moving_average import MovingAverage
 from taf_keras.taf.objectives import Eq6, KeyFrames, Objective
 from taf_keras.taf.partner_labels import PartnerLabels
 from taf_keras.taf.term import TAFTerm
@@ -18,12 +21,21 @@ def build_objective(config: Config, network: keras.Model, teacher: Callable | No
     """The objective of `config.taf.method` for a network of `config.model`.
 
     Args:
-        teacher: for `pseudo`, see `PartnerLabels`.
+        teacher: for `pseudo` and `mean_teacher`, see `PartnerLabels`.
     Raises: UserError for a layer that is to be swapped and cannot be.
     """
     taf, labels = config.taf, config.partner_labels
     if config.labels_partners:
-        return PartnerLabels(network, labels.weight, taf.batch_norm_frames, teacher, labels.confidence)
+        return PartnerLabels(
+            network,
+            labels.weight,
+            taf.batch_norm_frames,
+            teacher,
+            labels.confidence,
+            taf.method == "mean_teacher",
+            build_term(config, network) if config.swaps else None,
+            taf.weight,
+        )
     if config.uses_partners:
         return Eq6(build_term(config, network), taf.weight)
     return KeyFrames(network)
@@ -43,13 +55,17 @@ def build_term(config: Config, network: keras.Model) -> TAFTerm:
     )
 
 
-def load_teacher(config: Config, class_names: Sequence[str]) -> Callable | None:
-    """For `pseudo` the trained network of its teacher's run, images -> logits; None for other methods.
+def build_teacher(config: Config, network: keras.Model, class_names: Sequence[str]) -> Callable | None:
+    """What labels the partners, images -> logits: for `pseudo` the trained network of its teacher's run, for
+    `mean_teacher` the moving average of `network`; None for other methods.
 
     Raises: UserError for a run without a checkpoint.
     """
+    if config.taf.method == "mean_teacher":
+        average = build_model(replace(config.model, backbone_weights="random"), len(class_names))
+        return MovingAverage(network, average, config.partner_labels.teacher_momentum)
     if config.taf.method != "pseudo":
         return None
     run = Run(config.partner_labels.teacher)
-    network = load_network(run.config, class_names, latest_checkpoint(run))
-    return lambda images: network(images, training=False)
+    trained = load_network(run.config, class_names, latest_checkpoint(run))
+    return lambda images: trained(images, training=False)

@@ -95,7 +95,7 @@ def train(config: Config) -> dict:
     from taf_keras.training.formats import add_formats
     from taf_keras.training.interruption import stop_requests
     from taf_keras.training.measure_rates import with_measured_rates
-    from taf_keras.training.objective import build_objective, load_teacher
+    from taf_keras.training.objective import build_objective, build_teacher
     from taf_keras.training.optimizer import build_optimizer
     from taf_keras.training.strategy import build_strategy, distribute, is_deterministic
 
@@ -114,11 +114,13 @@ def train(config: Config) -> dict:
         with strategy.scope():
             network = build_model(config.model, len(classes))
             _check_input_size(config, network, frame)
+            teacher = build_teacher(config, network, classes.names)
             trainer = ReplicatedTrainer(
-                build_objective(config, network, load_teacher(config, classes.names)),
+                build_objective(config, network, teacher),
                 ConfusionMatrix(classes.names),
                 replicas,
                 training.gradient_accumulation_steps,
+                teacher if config.taf.method == "mean_teacher" else None,
             )
             trainer.compile(build_optimizer(training, steps), **compile_arguments)
             trainer.optimizer.build(network.trainable_variables)

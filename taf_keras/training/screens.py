@@ -39,15 +39,19 @@ def announce(
 
 def _method(config: Config) -> str:
     method, labels = config.taf.method, config.partner_labels
-    if method == "propagate":
-        return f"propagate, labels by optical flow that returns to within {labels.flow_tolerance_px:g} px"
-    if method == "pseudo":
-        return f"pseudo, labels of {labels.teacher} where it is {labels.confidence:.0%} sure"
     if method == "baseline":
         return "baseline, key frames only"
     pairs = zip(config.branches, config.change_rates, strict=True)
     rates = ", ".join(f"{branch} {rate:g}" for branch, rate in pairs)
-    return f"{method}, λ = {config.taf.weight:g}, change rates {rates}"
+    taf = f", λ = {config.taf.weight:g}, change rates {rates}"
+    if not config.labels_partners:
+        return f"{method}{taf}"
+    made = {
+        "propagate": f"labels by optical flow that returns to within {labels.flow_tolerance_px:g} px",
+        "pseudo": f"labels of {labels.teacher} where it is {labels.confidence:.0%} sure",
+        "mean_teacher": f"labels of the average network where it is {labels.confidence:.0%} sure",
+    }
+    return f"{method}, {made[method]}{taf * config.swaps}"
 
 
 def last(run: Run, metrics: dict) -> None:

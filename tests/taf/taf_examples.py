@@ -12,6 +12,7 @@ from taf_keras.config import BRANCHES, Config, DataConfig, ModelConfig, PartnerL
 from taf_keras.evaluation.confusion import ConfusionMatrix
 from taf_keras.models.batch_norm import batch_norm
 from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
+from taf_keras.taf.moving_average import MovingAverage
 from taf_keras.training.objective import build_objective
 
 # One of them infinite, so that both kinds of branches are in every batch.
@@ -36,6 +37,7 @@ def trainer_of(network: keras.Model, config: Config, replicas: int = 1, teacher=
         ConfusionMatrix("abcd"),
         replicas,
         config.training.gradient_accumulation_steps,
+        teacher if isinstance(teacher, MovingAverage) else None,
     )
 
 
