@@ -21,10 +21,10 @@ _ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER, _BLUR, _PASTE = range(7)
 # Largest changes of colour: of brightness as a share of the range, of contrast and saturation as factors
 # 1 ± this.
 BRIGHTNESS, CONTRAST, SATURATION = 0.25, 0.4, 0.4
-# Half of the examples are blurred and half pasted into. Standard deviations are those of UniMatch (Yang et
-# al. 2023) at 320 px, as shares of the crop's height; a rectangle covers up to half of a crop, as in
-# CutMix-Seg (French et al. 2020).
-BLURRED, LEAST_BLUR, MOST_BLUR = 0.5, 0.1 / 320, 2 / 320
+# Half of the examples are blurred and half pasted into. Standard deviations are those of SimCLR (Chen et al.
+# 2020) at 224 px, as shares of the crop's height; a rectangle covers up to half of a crop, which is what
+# CutMix-Seg (French et al. 2020) pastes.
+BLURRED, LEAST_BLUR, MOST_BLUR = 0.5, 0.1 / 224, 2 / 224
 PASTED, LEAST_AREA, MOST_AREA, MOST_ASPECT = 0.5, 0.1, 0.5, 2.0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from taf_keras.clips.clip import VOID
-from taf_keras.pipeline.augment import PADDING_RGB, Geometry
+from taf_keras.pipeline.augment import PADDING_RGB, Geometry, blurred, rectangle
 from taf_keras.pipeline.pairing import Sample
 
 HEIGHT, WIDTH = 60, 84
@@ -124,6 +124,26 @@ def test_crops_reach_every_position():
     # A smaller image lies anywhere in the crop, likewise.
     begins = [geometry(x=x, crop=(HEIGHT, 88)).target[1] for x in np.linspace(0, 0.999, 50)]
     assert set(begins) == set(range(5))
+
+
+def test_blur_spreads_a_point_by_its_standard_deviation():
+    """Of a Gaussian of σ px a row of the point keeps a variance of σ². Nothing is lost or moved."""
+    point = np.zeros((101, 101, 3), np.uint8)
+    point[50, 50] = 255
+    assert blurred(point, 0.0) is point
+    wide = np.zeros((101, 101, 3), np.uint8)
+    wide[45:56] = 255  # 11 rows of full height, variance 10 before
+    rows = blurred(wide, 3 / 101)[:, 50, 0].astype(float)
+    place = np.arange(101) - 50
+    assert abs((rows * place).sum()) < 1e-6
+    variance = (rows * place**2).sum() / rows.sum()
+    assert variance == pytest.approx(10 + 9, rel=0.05)
+
+
+def test_a_rectangle_of_shares():
+    inside = rectangle((0.25, 0.0, 0.75, 0.5), (8, 20))
+    assert inside[2:6, :10].all() and inside.sum() == 40
+    assert not rectangle((0.0, 0.0, 0.0, 0.0), (8, 20)).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (2, 3)])

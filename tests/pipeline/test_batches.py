@@ -251,6 +251,43 @@ def test_jitter_changes_colours_of_both_frames_alike_and_nothing_else():
         np.testing.assert_array_equal(batch["partner"], batch["image"])
 
 
+def test_blur_is_the_same_for_both_frames_and_touches_no_label(monkeypatch):
+    # As strong as it needs to be to be seen at 16 px, in every other clip.
+    monkeypatch.setattr(module, "sample_blur", lambda place: 0.2 * (place.example % 2))
+    plain = read(training_batches(tiny_split(4), tiny_config(**RANDOM)))
+    blurred = read(training_batches(tiny_split(4), tiny_config(blur=True, **RANDOM)))
+    for before, after in zip(plain, blurred, strict=True):
+        for name in after.keys() - {"image", "partner"}:
+            np.testing.assert_array_equal(after[name], before[name])
+    both = [np.concatenate([batch["image"] for batch in batches]) for batches in (plain, blurred)]
+    changed = (both[0] != both[1]).any(axis=(1, 2, 3)).mean()
+    assert changed == 0.5
+    for batch in read(training_batches(tiny_split(4), tiny_config(blur=True, partner="key", **RANDOM))):
+        np.testing.assert_array_equal(batch["partner"], batch["image"])
+
+
+def test_the_teacher_of_mean_teacher_gets_the_partner_as_it_is():
+    """The strong view has other colours; the weak one is what a run without augmentation shows."""
+    config = tiny_config("mean_teacher", color_jitter=True, blur=True, **RANDOM)
+    plain = read(training_batches(tiny_split(4), tiny_config(**RANDOM)))
+    for before, after in zip(plain, read(training_batches(tiny_split(4), config)), strict=True):
+        np.testing.assert_array_equal(after["weak_partner"], before["partner"])
+        assert (after["partner"] != before["partner"]).any(axis=(1, 2, 3)).all()
+
+
+def test_cutmix_says_where_an_example_shows_another():
+    config = tiny_config("baseline", batch_size=4, epochs=16, cutmix=True, **RANDOM)
+    batches = read(training_batches(tiny_split(4), config))
+    pasted = np.concatenate([batch["pasted"] for batch in batches])
+    assert pasted.shape == (64, 16, 20) and pasted.dtype == bool
+    shares = pasted.mean(axis=(1, 2))
+    assert 0.25 < (shares > 0).mean() < 0.75
+    assert shares.max() <= 0.55  # half of the crop, and what rounding adds
+    plain = read(training_batches(tiny_split(4), tiny_config("baseline", batch_size=4, epochs=16, **RANDOM)))
+    for name in plain[0]:
+        np.testing.assert_array_equal(batches[3][name], plain[3][name])
+
+
 def test_propagated_labels_come_with_their_partner():
     """Equal frames: the flow is zero, so that the partner has the key frame's labels."""
     for batch in read(training_batches(tiny_split(4), tiny_config("propagate", partner="key", **RANDOM))):

@@ -2,7 +2,21 @@ import numpy as np
 import pytest
 
 from taf_keras.clips.clip import Clip, Frame
-from taf_keras.pipeline.pairing import Place, epoch_order, locate, sample
+from taf_keras.pipeline.pairing import (
+    BLURRED,
+    LEAST_AREA,
+    LEAST_BLUR,
+    MOST_AREA,
+    MOST_ASPECT,
+    MOST_BLUR,
+    PASTED,
+    Place,
+    epoch_order,
+    locate,
+    sample,
+    sample_blur,
+    sample_rectangle,
+)
 
 # Upper 0.1% points of the chi-square distribution, by degrees of freedom.
 CHI_SQUARE = {3: 16.27, 4: 18.47, 5: 20.52, 8: 26.12, 10: 29.59}
@@ -153,3 +167,28 @@ def test_a_batch_larger_than_the_data_set_repeats_it_more_than_once():
     places = [locate(index, 0, 3, 8) for index in range(8)]
     assert [place.repeat for place in places] == [0, 0, 0, 1, 1, 1, 2, 2]
     assert len(set(places)) == 8
+
+
+# --- Blur and CutMix --------------------------------------------------------------------------------
+
+
+def test_half_of_the_examples_are_blurred_by_every_amount_of_the_range():
+    amounts = np.array([sample_blur(Place(0, epoch, 1, 0)) for epoch in range(1000)])
+    assert sample_blur(Place(0, 7, 1, 0)) == amounts[7]
+    assert abs((amounts > 0).mean() - BLURRED) < 0.06  # 4 standard errors of 1000 throws
+    blurs, reach = amounts[amounts > 0], MOST_BLUR - LEAST_BLUR
+    assert LEAST_BLUR <= blurs.min() < LEAST_BLUR + 0.05 * reach
+    assert MOST_BLUR - 0.05 * reach < blurs.max() <= MOST_BLUR
+
+
+def test_rectangles_lie_inside_and_have_the_areas_and_aspects_that_are_said():
+    found = np.array([sample_rectangle(Place(0, epoch, 1, 0)) for epoch in range(1000)])
+    assert sample_rectangle(Place(0, 7, 1, 0)) == tuple(found[7])
+    heights, widths = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
+    pasted = heights > 0
+    assert abs(pasted.mean() - PASTED) < 0.06
+    assert found.min() >= 0 and found.max() <= 1
+    areas, aspects = (heights * widths)[pasted], (heights[pasted] / widths[pasted])
+    assert LEAST_AREA - 1e-9 <= areas.min() < 0.15 and 0.45 < areas.max() <= MOST_AREA + 1e-9
+    assert 1 / MOST_ASPECT - 1e-9 <= aspects.min() < 0.6 and 1.7 < aspects.max() <= MOST_ASPECT + 1e-9
+    assert found[pasted, 0].max() > 0.5 and found[pasted, 1].max() > 0.5  # anywhere
