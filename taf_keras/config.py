@@ -138,8 +138,10 @@ class DataConfig:
         allow_outside_files: Let a manifest name files outside --data_dir. Default: ours, since a list made by
             others should not reach every file of yours.
         blur: Random Gaussian blur of training examples, the same for both frames of a pair. The paper: no.
-        cutmix: Random rectangles of training examples that show another one, with its labels. For
-            --method=baseline, and for mean_teacher without TAF: a pasted frame has no offset. The paper: no.
+        cutmix: Random rectangles of training examples that show another one, with its labels: of key frames
+            for --method=baseline, of partners for mean_teacher. A pasted frame has no offset, so that there
+            is
+            no TAF beside it. The paper: no.
     """
 
     dataset: str = setting("synthetic", choices=DATASETS)
@@ -278,8 +280,8 @@ class TAFConfig:
         method: taf: Eq. 6; baseline: key frames only; slow: slow feature learning, Eq. 6 with every change
             rate 0; propagate and pseudo: explicit labels for the partners, by optical flow or from a trained
             baseline; mean_teacher: labels for the partners from the moving average of the network's own
-            weights, which sees them without --color_jitter, --blur and --cutmix (Tarvainen and Valpola 2017;
-            Sohn et al. 2020). Default: the paper's method.
+            weights, for a network that sees them with other colours, blurred and, with --cutmix, pasted
+            (Tarvainen and Valpola 2017; Sohn et al. 2020). Default: the paper's method.
         weight: λ, weight of the TAF term in Eq. 6, {bound}. The methods that label partners have no such term
             unless it is given. The paper: 0.5 or 1 (Table 2). Empty: ours, 1 for --dataset=manifest and 6
             else, tuned on game clips and on the synthetic val clips (docs/results.md).
@@ -540,11 +542,6 @@ class Config:
 
     def _check_augmentation(self):
         data, method = self.data, self.taf.method
-        require(
-            method != "mean_teacher" or data.color_jitter or data.blur or data.cutmix,
-            "--method=mean_teacher: needs a view that is harder than the teacher's: give --color_jitter, "
-            "--blur or --cutmix",
-        )
         require(
             not data.cutmix or method == "baseline" or (method == "mean_teacher" and not self.swaps),
             "--cutmix: a pasted frame has no offset; allowed are --method=baseline and, without "

@@ -32,13 +32,15 @@ def training_batches(
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
     positions = share.positions(first_step * batch, steps * batch, batch)
     batches = _batched(positions, examples, batch // share.replicas, config.runtime.threads, True)
-    if not config.data.color_jitter:
+    if "jitter" not in batches.element_spec:
         return batches
     jitter = ColorJitter()
+    # Those that only the method asks for are the student's view of its partners.
+    frames = ("image", "partner") if config.data.color_jitter else ("partner",)
 
     def jittered(batch):
         factors = batch.pop("jitter")
-        return batch | {name: jitter(batch[name], factors) for name in ("image", "partner") if name in batch}
+        return batch | {name: jitter(batch[name], factors) for name in frames if name in batch}
 
     return batches.map(jittered)
 

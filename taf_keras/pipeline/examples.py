@@ -47,8 +47,8 @@ class TrainingExamples:
         key_branch, partner_branch: i1 and i2, int32.
         partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
     With `color_jitter` there is also jitter, float32 (3,), of `pairing.sample_jitter`; with `cutmix` pasted,
-    bool (h, w), where the example is to show another one; for `mean_teacher` weak_partner, the partner
-    without blur, uint8 (h, w, 3).
+    bool (h, w), where the example is to show another one. For `mean_teacher` there are weak_partner, the
+    partner as it is, uint8 (h, w, 3), and jitter; partner itself is blurred.
 
     Args:
         data: how examples are sampled.
@@ -58,7 +58,7 @@ class TrainingExamples:
         branches: indices of the branches that may be sampled.
         flow_tolerance_px: for `propagate`, see `PartnerLabelConfig`.
         kept_mb: memory for decoded key frames, MB.
-        weak_partners: whether there is weak_partner.
+        weak_partners: as for `mean_teacher`.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class TrainingExamples:
         sampled = sample(place, clip, context, self.branches, (data.min_scale, data.max_scale), data.flip)
         image, label = self._key_frame(place.example)
         geometry = Geometry.of(sampled, image.shape[:2], data.crop_size or image.shape[:2])
-        sigma = sample_blur(place) if data.blur else 0.0
-        arrays = {"image": blurred(geometry.image(image), sigma)}
+        sigma = sample_blur(place) if data.blur or self.weak_partners else 0.0
+        arrays = {"image": blurred(geometry.image(image), sigma * data.blur)}
         arrays |= {"label": geometry.label(label), "valid": geometry.valid()}
-        if data.color_jitter:
+        if data.color_jitter or self.weak_partners:
             arrays["jitter"] = sample_jitter(place)
         if data.cutmix:
             arrays["pasted"] = rectangle(sample_rectangle(place), geometry.crop_size)

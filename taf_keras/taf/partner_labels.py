@@ -10,7 +10,7 @@ from keras import ops
 from taf_keras.clips.clip import VOID
 from taf_keras.taf import losses
 from taf_keras.taf.equal_parts import EqualParts
-from taf_keras.taf.paste import paste, paste_key_frames
+from taf_keras.taf.paste import paste
 from taf_keras.taf.term import INPUTS, TAFTerm
 
 
@@ -50,7 +50,7 @@ class PartnerLabels:
 
     def __call__(self, batch, training=True):
         """`delta`, `slack` and `sampled` are those of the TAF term."""
-        batch = paste_key_frames(self._with_labels(batch))
+        batch = self._with_labels(batch)
         values = {}
         if self.term:
             outcome = self.term(*(batch[name] for name in INPUTS), training=training)
@@ -73,7 +73,7 @@ class PartnerLabels:
         return values | {"cross_entropy": own, "partner_cross_entropy": other, "loss": loss}
 
     def _with_labels(self, batch):
-        """The batch with the labels of its partners; both pasted, where the key frames are."""
+        """The batch with the labels of its partners; with `pasted`, both pasted."""
         if self.teacher is None:
             return batch
         frames = batch.get("weak_partner", batch["partner"])

@@ -142,7 +142,8 @@ def test_blur_spreads_a_point_by_its_standard_deviation():
 
 def test_a_rectangle_of_shares():
     inside = rectangle((0.25, 0.0, 0.75, 0.5), (8, 20))
-    assert inside[2:6, :10].all() and inside.sum() == 40
+    assert inside[2:6, :10].all()
+    assert inside.sum() == 40
     assert not rectangle((0.0, 0.0, 0.0, 0.0), (8, 20)).any()
 
 

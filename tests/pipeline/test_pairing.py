@@ -187,8 +187,12 @@ def test_rectangles_lie_inside_and_have_the_areas_and_aspects_that_are_said():
     heights, widths = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
     pasted = heights > 0
     assert abs(pasted.mean() - PASTED) < 0.06
-    assert found.min() >= 0 and found.max() <= 1
+    assert found.min() >= 0
+    assert found.max() <= 1
     areas, aspects = (heights * widths)[pasted], (heights[pasted] / widths[pasted])
-    assert LEAST_AREA - 1e-9 <= areas.min() < 0.15 and 0.45 < areas.max() <= MOST_AREA + 1e-9
-    assert 1 / MOST_ASPECT - 1e-9 <= aspects.min() < 0.6 and 1.7 < aspects.max() <= MOST_ASPECT + 1e-9
-    assert found[pasted, 0].max() > 0.5 and found[pasted, 1].max() > 0.5  # anywhere
+    assert LEAST_AREA - 1e-9 <= areas.min() < 0.15
+    assert 0.45 < areas.max() <= MOST_AREA + 1e-9
+    assert 1 / MOST_ASPECT - 1e-9 <= aspects.min() < 0.6
+    assert 1.7 < aspects.max() <= MOST_ASPECT + 1e-9
+    assert found[pasted, 0].max() > 0.5
+    assert found[pasted, 1].max() > 0.5

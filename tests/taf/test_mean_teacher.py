@@ -26,11 +26,7 @@ def network(monkeypatch):
 
 
 def config_of(method: str, weight: float = 0.0, **labels):
-    config = tiny_config("fcn8s", method=method, weight=weight) if method != "mean_teacher" else None
-    if config is None:
-        config = tiny_config("fcn8s", method="propagate", weight=weight)
-        data = replace(config.data, color_jitter=True)
-        config = replace(config, data=data, taf=replace(config.taf, method="mean_teacher"))
+    config = tiny_config("fcn8s", method=method, weight=weight)
     return replace(config, partner_labels=PartnerLabelConfig(teacher="somewhere", **labels))
 
 
