@@ -13,7 +13,7 @@ import pytest
 
 from flags import GROUPS, evaluation
 from taf_keras import command, errors
-from taf_keras.config import Config, DataConfig, PartnerLabelConfig, TAFConfig
+from taf_keras.config import Config, DataConfig, PartnerLabelConfig, TAFConfig, TrainingConfig
 from taf_keras.errors import UserError, spoken
 from taf_keras.settings import Bound, check, described, setting
 
@@ -158,3 +158,59 @@ def test_a_library_that_is_imported_speaks_of_fields(tmp_path):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert result.stdout == "weight=-1: must be finite and 0 or more\n", result.stderr
+
+
+# --- What depends on other settings -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "taf", "expected"),
+    [
+        ({}, {}, (15, 6.0)),
+        ({"dataset": "camvid"}, {}, (15, 6.0)),
+        ({"dataset": "manifest"}, {}, (3, 1.0)),
+        ({"dataset": "manifest"}, {"method": "slow"}, (3, 1.0)),
+        ({"dataset": "manifest", "temporal_context": 15}, {"weight": 6.0}, (15, 6.0)),
+        ({}, {"method": "propagate"}, (15, 0.0)),
+        ({"dataset": "manifest"}, {"method": "mean_teacher"}, (3, 0.0)),
+        ({}, {"method": "mean_teacher", "weight": 0.5}, (15, 0.5)),
+    ],
+)
+def test_where_one_begins_depends_on_whose_clips_they_are(data, taf, expected):
+    config = Config(DataConfig(data_dir="clips", **data), taf=TAFConfig(**taf))
+    assert (config.data.temporal_context, config.taf.weight) == expected
+    assert Config.from_dict(config.to_dict()) == config
+
+
+def test_labels_for_partners_come_without_taf_unless_its_weight_is_given():
+    for method in ("propagate", "mean_teacher"):
+        assert not Config(taf=TAFConfig(method=method)).swaps
+        assert not Config(taf=TAFConfig(method=method, weight=0.0)).swaps
+        assert Config(taf=TAFConfig(method=method, weight=1.0)).swaps
+    assert Config(taf=TAFConfig(weight=0.0)).swaps  # the control computes what TAF computes
+
+
+@pytest.mark.parametrize(
+    ("method", "weight", "batch_size", "message"),
+    [
+        ("taf", None, 16, "--cutmix: a pasted frame has no offset; allowed are --method=baseline and, "),
+        ("mean_teacher", 1.0, 16, "--cutmix: a pasted frame has no offset"),
+        ("propagate", None, 16, "--cutmix: a pasted frame has no offset"),
+        ("baseline", None, 7, "--cutmix: pastes between two key frames, and a device has 7 at a time"),
+        ("baseline", None, 8, None),
+        ("mean_teacher", None, 8, None),
+    ],
+)
+def test_cutmix_needs_pairs_of_key_frames_and_no_taf(method, weight, batch_size, message):
+    def make():
+        return Config(
+            DataConfig(cutmix=True),
+            taf=TAFConfig(method=method, weight=weight),
+            training=TrainingConfig(batch_size=batch_size),
+        )
+
+    if message is None:
+        make()
+        return
+    with pytest.raises(UserError, match=re.escape(message)):
+        make()

@@ -53,7 +53,7 @@ COMMAND_LINE = {
     "backbone_width": ("0.35", 0.35),
     "head_channels": ("24", 24),
     "batch_norm_momentum": ("0.97", 0.97),
-    "method": ("taf", "taf"),
+    "method": ("baseline", "baseline"),
     "taf_weight": ("2", 2.0),
     "change_rates": ("3e-7, inf,0", (3e-7, math.inf, 0.0)),
     "rates_from": ("runs/baseline", "runs/baseline"),

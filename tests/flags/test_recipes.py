@@ -49,7 +49,14 @@ LEFT_TO_DEFAULT = {
     "batch_norm_frames",  # the paper does not say
     "gradient_accumulation_steps",  # of the memory that there is
     *("rates_from", "rates_quantile"),  # of --change_rates=auto
-    *("partner", "partner_label_weight", "flow_tolerance_px", "teacher", "confidence"),  # not the paper's
+    *(
+        "partner",
+        "partner_label_weight",
+        "flow_tolerance_px",
+        "teacher",
+        "confidence",
+        "teacher_momentum",
+    ),  # not the paper's
     *("on_bad_file", "allow_outside_files"),  # of the user's files
     *("scene_seed", "train_clips", "val_clips", "test_clips", "drift"),  # of the synthetic data set
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from taf_keras.config import Config, RuntimeConfig, TAFConfig
+from taf_keras.config import Config, PartnerLabelConfig, RuntimeConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.files import write_json
 from taf_keras.storage.run import Run
@@ -141,3 +141,16 @@ def test_json_is_strict(tmp_path):
         "a": None,
         "b": ["inf", 1.5],
     }
+
+
+@pytest.mark.parametrize(("method", "weight"), [("propagate", 0.0), ("pseudo", 0.0), ("taf", 6.0)])
+def test_a_run_before_version_0_2_that_labels_partners_had_no_taf_term(tmp_path, method, weight):
+    """Its config.json has a weight all the same, which had no effect."""
+    labels = PartnerLabelConfig(teacher="teacher")
+    settings = Config(taf=TAFConfig(method=method), partner_labels=labels).to_dict()
+    settings["taf"]["weight"] = 6.0
+    del settings["data"]["blur"], settings["data"]["cutmix"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    config = Run(tmp_path).config
+    assert config.taf.weight == weight
+    assert config.swaps == (method == "taf")

@@ -28,9 +28,9 @@ def outcomes(request, tmp_path_factory):
     return dict(np.load(output))
 
 
-@pytest.fixture(params=BRANCHES)
+@pytest.fixture(params=[*BRANCHES, "mean_teacher"])
 def outcome(outcomes, request):
-    """(name, one replica's value, two replicas' value) of one model."""
+    """(name, one replica's value, two replicas' value) of one case."""
     own = f"{request.param}/one/"
     names = [name.removeprefix(own) for name in outcomes if name.startswith(own)]
     return [(name, outcomes[f"{own}{name}"], outcomes[f"{request.param}/two/{name}"]) for name in names]

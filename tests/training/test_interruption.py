@@ -21,12 +21,13 @@ TIME_DEPENDENT = {"images_per_second", "seconds", "training_seconds"}
 MIRRORED = {"strategy": "mirrored", "replicas": 2}
 
 
-def interruptible_config(folder: Path, epochs: int = 6, **runtime):
+def interruptible_config(folder: Path, epochs: int = 6, method: str = "taf", **runtime):
     """4 steps an epoch; validations and checkpoints after every second one. FCN8s is traced fastest."""
     return tiny_config(
         folder,
         data={"image_size": (64, 64), "train_clips": 8},
         model={"model": "fcn8s", "output_stride": 32},
+        taf={"method": method},
         training={"epochs": epochs},
         runtime={"validations": epochs // 2, "model_dir": str(folder / "run")} | runtime,
     )
@@ -91,8 +92,9 @@ def test_a_sigterm_and_kills(tmp_path, kills):
     assert "interrupted (SIGTERM): step 3 is saved in" in log or "step 5 is saved in" in log
 
 
-def test_a_sigterm_on_two_replicas(tmp_path):
-    config = interruptible_config(tmp_path, **MIRRORED)
+@pytest.mark.parametrize("method", ["taf", "mean_teacher"])  # the latter has an average of its weights, too
+def test_a_sigterm_on_two_replicas(tmp_path, method):
+    config = interruptible_config(tmp_path, method=method, **MIRRORED)
     expected = undisturbed(tmp_path, config)
     result, codes = disturbed(tmp_path, config, ["SIGTERM"])
     assert codes == [TERMINATED]
