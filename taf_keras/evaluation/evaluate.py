@@ -15,6 +15,7 @@ from taf_keras.evaluation.confusion import confusion_matrices, summarise
 from taf_keras.pipeline.batches import evaluation_batches
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (b, h, w, 3) -> train ids (b, h, w)
+Probabilities = Callable[[np.ndarray], tf.Tensor]  # the same -> float32 (b, h, w, classes)
 
 
 def network_predictor(network: keras.Model) -> Predict:
@@ -23,16 +24,27 @@ def network_predictor(network: keras.Model) -> Predict:
     @tf.function(reduce_retracing=True)
     def predict(images):
         logits = network(tf.cast(images, tf.float32), training=False)
-        return tf.argmax(logits, axis=-1, output_type=tf.int32), _is_finite(logits)
+        return tf.argmax(logits, axis=-1, output_type=tf.int32), is_finite(logits)
 
-    return lambda images: _refuse_nonfinite(*predict(images))
+    return lambda images: refuse_nonfinite(*predict(images))
 
 
-def _is_finite(scores):
+def network_probabilities(network: keras.Model) -> Probabilities:
+    """The softmax of a model of `build_model`."""
+
+    @tf.function(reduce_retracing=True)
+    def probabilities(images):
+        logits = network(tf.cast(images, tf.float32), training=False)
+        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    return probabilities
+
+
+def is_finite(scores):
     return tf.math.is_finite(tf.reduce_sum(scores))  # one pass: what is not finite stays so in a sum
 
 
-def _refuse_nonfinite(labels, finite) -> np.ndarray:
+def refuse_nonfinite(labels, finite) -> np.ndarray:
     if not finite:
         raise UserError("the network's predictions are not finite: its training has diverged")
     return labels.numpy()
@@ -43,20 +55,31 @@ def saved_model_predictor(folder: str) -> Predict:
 
     Raises: UserError where `folder` holds no exported model, or a damaged one.
     """
+    model = _load_saved(folder)
+
+    def predict(images):
+        outputs = model.serve(images)
+        return refuse_nonfinite(outputs["labels"], is_finite(outputs["probabilities"]))
+
+    return predict
+
+
+def saved_model_probabilities(folder: str) -> Probabilities:
+    """Those of an exported model. Raises: UserError as `saved_model_predictor` does."""
+    model = _load_saved(folder)
+    return lambda images: model.serve(images)["probabilities"]
+
+
+def _load_saved(folder: str):
     if not (Path(folder) / "saved_model.pb").is_file():
         raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
     try:
-        model = tf.saved_model.load(folder)  # kept: its function does not keep its variables alive
+        model = tf.saved_model.load(folder)
     except Exception as error:  # TensorFlow has many for a damaged file
         raise UserError(f"{folder}: not an exported model, or damaged: {first_line(error)}") from None
     if not hasattr(model, "serve"):
         raise UserError(f"{folder}: is no model that train.py exported: it has no endpoint serve")
-
-    def predict(images):
-        outputs = model.serve(images)
-        return _refuse_nonfinite(outputs["labels"], _is_finite(outputs["probabilities"]))
-
-    return predict
+    return model  # whole: its function alone does not keep its variables alive
 
 
 def evaluate_split(
@@ -66,18 +89,23 @@ def evaluate_split(
     reader_threads: int = 2,
     on_progress=None,
     batch_size: int | None = None,
+    on_predictions: Callable[[int, np.ndarray], None] | None = None,
 ) -> tuple[dict, np.ndarray]:
     """Confusion matrices of every key frame of the split, at full size without augmentation.
 
     Args:
         on_progress: called as on_progress(frames done, frames in all).
         batch_size: see `evaluation_batches`.
+        on_predictions: called with each batch as on_predictions(position of its first frame, train ids
+            (b, height, width)).
     Returns: the metrics of the whole split (see `metrics`), and int64 confusion matrices
         (frames, classes, classes) with the truth in rows.
     """
     matrices = []
     for batch in evaluation_batches(split, image_size, batch_size, reader_threads):
         predictions = predict(batch["image"])
+        if on_predictions:
+            on_predictions(len(matrices), predictions)
         matrices += list(confusion_matrices(batch["label"], predictions, len(split.classes)).numpy())
         if on_progress:
             on_progress(len(matrices), len(split.clips))

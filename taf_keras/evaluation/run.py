@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,18 @@ from taf_keras.evaluation.evaluate import (
     describe,
     evaluate_split,
     network_predictor,
+    network_probabilities,
     saved_model_predictor,
+    saved_model_probabilities,
 )
+from taf_keras.evaluation.label_ids import label_id_writer
+from taf_keras.evaluation.multi_scale import multi_scale_predictor, require_scales
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.pictures import write_pictures
 from taf_keras.files import write_json
 from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
+from taf_keras.settings import text_of
 from taf_keras.storage.run import Run
 
 
@@ -29,6 +35,9 @@ def evaluate(
     output_dir: str | None = None,
     data_dir: str | None = None,
     eval_batch_size: int | None = None,
+    scales: Sequence[float] | None = None,
+    flip: bool = False,
+    save_label_ids: bool = False,
 ) -> dict:
     """Evaluates a run, prints and writes its metrics and pictures.
 
@@ -40,9 +49,16 @@ def evaluate(
         output_dir: None is model_dir/evaluation/<split>.
         data_dir: where the data set lies now, if not where it lay in training.
         eval_batch_size: frames at once; None is that of the run, or as many as fit (`evaluation_batches`).
-    Returns: the metrics (see `evaluate.metrics`).
-    Raises: UserError for a folder without a run, a missing split, or weights of another model.
+        scales: sizes at which a frame is segmented, as multiples of its own; see `multi_scale_predictor`.
+        flip: whether its mirror image is segmented, too.
+        save_label_ids: also write the predictions as label maps to label_ids/ (`label_id_writer`).
+    Returns: the metrics (see `evaluate.metrics`), with `scales` and `flip` where one of them is given.
+    Raises: UserError for a folder without a run, a missing split, weights of another model, or scales that
+        are none.
     """
+    several = flip or scales is not None
+    scales = (1.0,) if scales is None else tuple(map(float, scales))
+    require_scales(scales)
     run = Run(model_dir)
     config = run.config
     data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
@@ -50,25 +66,39 @@ def evaluate(
     if eval_batch_size is not None:
         runtime = replace(runtime, eval_batch_size=eval_batch_size)
     prepare()
+    classes = class_table(data)
     if saved_model:
-        predict, source = saved_model_predictor(saved_model), saved_model
+        model = source = saved_model
+        labels_of, probabilities_of = saved_model_predictor, saved_model_probabilities
     else:
-        path = Path(checkpoint) if checkpoint else latest_checkpoint(run)
-        network = load_network(config, class_table(data).names, path)
-        predict, source = network_predictor(network), str(path)
+        source = Path(checkpoint) if checkpoint else latest_checkpoint(run)
+        model = load_network(config, classes.names, source)
+        labels_of, probabilities_of = network_predictor, network_probabilities
+    if flip or scales != (1.0,):
+        predict = multi_scale_predictor(probabilities_of(model), scales, flip)
+    else:
+        predict = labels_of(model)
 
     clips = load_checked(data, split or evaluation_split(data), threads=runtime.threads)
-    with Progress(f"evaluating {clips.name}") as progress, out_of_memory("give a smaller --eval_batch_size"):
+    folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write = label_id_writer(folder / "label_ids", clips, classes) if save_label_ids else None
+    remedy = "give a smaller --eval_batch_size" + " or smaller --scales" * several
+    with Progress(f"evaluating {clips.name}") as progress, out_of_memory(remedy):
         results, matrices = evaluate_split(
-            predict, clips, data.image_size, runtime.threads, progress, runtime.eval_batch_size
+            predict, clips, data.image_size, runtime.threads, progress, runtime.eval_batch_size, write
         )
 
     results["files_left_out"] = {clips.name: len(clips.left_out)}
-    folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
-    folder.mkdir(parents=True, exist_ok=True)
+    if several:
+        results |= {"scales": scales, "flip": flip}
     write_json(folder / "metrics.json", results)
     pictures = write_pictures(folder, predict, clips, matrices, data.image_size)
     print(f"model   {source}")
+    if several:
+        print(f"scales  {text_of(scales)}{', and of the mirror image' if flip else ''}")
     print(describe(results))
     print(f"wrote   {folder / 'metrics.json'}, {', '.join(path.name for path in pictures)}")
+    if save_label_ids:
+        print(f"wrote   {folder / 'label_ids'}: {len(matrices)} label maps")
     return results

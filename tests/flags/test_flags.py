@@ -232,6 +232,9 @@ def test_evaluation_flags_are_the_arguments_of_evaluate_and_of_a_study():
         "output_dir": None,
         "data_dir": None,
         "eval_batch_size": None,
+        "scales": None,
+        "flip": False,
+        "save_label_ids": False,
     }
     plain, study = (set(inspect.signature(function).parameters) for function in (evaluate, run_study))
     assert set(evaluation.arguments(values)) == plain
@@ -242,10 +245,13 @@ def test_evaluation_flags_are_the_arguments_of_evaluate_and_of_a_study():
 def test_empty_evaluation_flags_are_none():
     empty = [
         f"--{name}="
-        for name in ("split", "checkpoint", "saved_model", "data_dir", "study", "branch", "max_clips")
+        for name in (
+            *("split", "checkpoint", "saved_model", "data_dir", "study", "branch", "max_clips"),
+            *("group_by", "scales"),
+        )
     ]
     values = parse(*empty, modules=[evaluation])
-    assert set(evaluation.arguments(values).values()) == {None, Config().runtime.model_dir}
+    assert set(evaluation.arguments(values).values()) == {None, False, Config().runtime.model_dir}
     assert not evaluation.is_study(values)
 
 
@@ -264,6 +270,7 @@ def test_a_study_takes_several_runs():
         "split": None,
         "branch": None,
         "max_clips": 5,
+        "group_by": None,
         "output_dir": None,
         "data_dir": None,
     }
@@ -278,11 +285,23 @@ def test_a_study_takes_several_runs():
         ("--study=class_change --saved_model=a", "a study takes the latest checkpoint of each run"),
         ("--branch=stride32", "only a --study has a branch"),
         ("--max_clips=0", "only a --study has a branch or a number of clips"),
+        ("--study=difference --scales=0.5,1", "a study takes frames as they are"),
+        ("--study=difference --flip", "a study takes frames as they are, and writes no label maps"),
+        ("--study=swap_interval --save_label_ids", "writes no label maps"),
+        ("--group_by=a", "only --study=difference has groups of clips"),
+        ("--study=swap_interval --group_by=a", "only --study=difference has groups of clips"),
+        ("--scales=0.5;1", "scales=0.5;1: must be comma-separated numbers above 0, such as 0.5,1,1.5"),
     ],
 )
 def test_flags_of_studies_and_of_the_plain_evaluation_do_not_mix(arguments, refusal):
     with pytest.raises(IllegalFlagValueError, match=re.escape(refusal)):
         parse(*arguments.split(), modules=[evaluation])
+
+
+def test_scales_are_numbers():
+    values = parse("--scales=0.5,1,1.25", "--flip", "--save_label_ids", modules=[evaluation])
+    given = evaluation.arguments(values)
+    assert (given["scales"], given["flip"], given["save_label_ids"]) == ((0.5, 1.0, 1.25), True, True)
 
 
 def test_a_checkpoint_and_a_saved_model_exclude_each_other():
