@@ -28,7 +28,7 @@ from taf_keras.experiments import presets
 ROOT = Path(__file__).parents[1]
 RECIPES = {path.stem: path for path in sorted((ROOT / "flags" / "recipes").glob("*.flags"))}
 TRAIN, EVALUATE = "train.py", "evaluate.py"
-CHECK, EXTRACT, PACK = (f"taf_keras.{name}" for name in ("check", "extract", "pack"))
+ADVISE, CHECK, EXTRACT, PACK = (f"taf_keras.{name}" for name in ("advise", "check", "extract", "pack"))
 PREDICT, CLUSTER = "taf_keras.predict", "taf_keras.local_cluster"
 SWEEP, TABLE1, REPORT = (f"taf_keras.{name}" for name in ("sweep", "table1", "report"))
 
@@ -79,6 +79,8 @@ LINES = {
     "pseudo": f"{_RUN} --method=pseudo --model=fcn8s --teacher={{baseline}} --confidence=0 "
     "--partner=other_clip --eval_split=test --epochs=2 --learning_rate=0.02 --lr_power=0 --warmup_steps=0 "
     "--momentum=0.5 --weight_decay=0 --batch_norm_momentum=0.5",
+    "mean_teacher": f"{_RUN} --method=mean_teacher --model=fcn8s --blur --confidence=0 "
+    "--teacher_momentum=0.5 --taf_weight=0.5",
     "auto": f"{_RUN} --method=taf --model=fcn8s --change_rates=auto --rates_from={{baseline}} "
     "--rates_quantile=0.5 --batch_size=16",
     "mobilenetv2": f"{_RUN} --method=baseline --backbone=mobilenetv2 --backbone_width=0.35 "
@@ -88,18 +90,22 @@ LINES = {
     **{name: _recipe(name) for name in RECIPES},
     "own_function": f"{_OWN} --model={{networks}}/networks.py:two_levels --optimizer=adamw "
     "--learning_rate=1e-3 --change_rates=coarse=1e-4,fine=inf --validations=1 --method=taf",
-    "own_file": f"{_OWN} --model={{networks}}/saved.keras --method=baseline --optimizer=sgd",
+    "own_file": f"{_OWN} --model={{networks}}/saved.keras --method=baseline --optimizer=sgd --cutmix",
     # evaluate.py
     "a_checkpoint": f"{EVALUATE} --model_dir={{baseline}} --split=train --data_dir={{moved}} "
     "--checkpoint={baseline}/checkpoints/step-00000004.weights.h5 --output_dir={out} --eval_batch_size=1",
     "an_export": f"{EVALUATE} --model_dir={{baseline}} --split=test --saved_model={{baseline}}/export "
     "--output_dir={out}",
     "the_latest": f"{EVALUATE} --model_dir={{baseline}} --split=val --output_dir={{out}}",
+    "averaged": f"{EVALUATE} --model_dir={{baseline}} --split=val --output_dir={{out}} --scales=0.5,1,1.5 "
+    "--flip --save_label_ids",
     **{
         f"study_{study}": f"{EVALUATE} --model_dir={{baseline}} --study={study} --split=val --max_clips=1 "
         "--output_dir={out} --data_dir={clips}" + " --branch=stride16" * branched
-        for study, branched in zip(evaluation.STUDIES, (True, True, True, False, False), strict=True)
+        for study, branched in zip(evaluation.STUDIES[:-1], (True, True, True, False, False), strict=True)
     },
+    "study_difference": f"{EVALUATE} --model_dir={{baseline}},{{pseudo}} --study=difference --split=val "
+    "--group_by=[0-9]+$ --output_dir={out}",
     "study_own": f"{EVALUATE} --model_dir={{own_function}} --study=attenuation --split=val --max_clips=1 "
     "--output_dir={out} --branch=coarse",
     # Other commands
@@ -110,7 +116,16 @@ LINES = {
     "check_manifest": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=slow --labels=all "
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "check_packed": f"{CHECK} --dataset=packed --data_dir={{packed}} --method=propagate --temporal_context=3",
+    "check_quickly": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=mean_teacher --quick",
     "check_synthetic": f"{CHECK} --dataset=synthetic --method=pseudo",
+    "advise_camvid": f"{ADVISE} --dataset=camvid --data_dir={{camvid}} --temporal_context=3 "
+    "--image_size=64x64 --subset=0.75 --subset_seed=1 --label_fraction=0.7 --places=same "
+    "--json={out}/advice.json",
+    "advise_cityscapes": f"{ADVISE} --dataset=cityscapes --data_dir={{cityscapes}} --places=new",
+    "advise_manifest": f"{ADVISE} --dataset=manifest --data_dir={{manifest}} --temporal_context=3 "
+    "--on_bad_file=skip --allow_outside_files --rates_from={slow}",
+    "advise_packed": f"{ADVISE} --dataset=packed --data_dir={{packed}} --temporal_context=3",
+    "advise_synthetic": f"{ADVISE} --dataset=synthetic",
     "pack_again": f"{PACK} --dataset=packed --data_dir={{packed}} --output_dir={{out}} --temporal_context=1 "
     "--splits=train",
     "pack_cityscapes": f"{PACK} --dataset=cityscapes --data_dir={{cityscapes}} --output_dir={{out}}",
@@ -162,6 +177,9 @@ _CHOICES = {
     (TRAIN, "change_rates"): ("auto", "NAME=NUMBER", "NUMBERS"),
     (TRAIN, "model"): (*config.BRANCHES, "FILE.keras", "FILE.py:FUNCTION"),
     (TRAIN, "export_formats"): config.EXPORT_FORMATS,
+    (ADVISE, "dataset"): config.DATASETS,
+    (ADVISE, "on_bad_file"): config.ON_BAD_FILE,
+    (ADVISE, "places"): ("auto", "same", "new"),
     (CHECK, "dataset"): config.DATASETS,
     (CHECK, "method"): config.METHODS,
     (CHECK, "labels"): config.LABELS,
@@ -249,11 +267,14 @@ def acting(run: Config, words: list[str]) -> dict[str, bool]:
     conditions = {
         "temporal_context partner batch_norm_frames": run.uses_partners,
         "taf_weight change_rates contrastive_loss contrast_on relative_change_rates": method
-        in ("taf", "slow"),
+        in ("taf", "slow")
+        or run.swaps,
         "rates_from rates_quantile": run.measures_rates,
         "partner_label_weight": run.labels_partners,
         "flow_tolerance_px": method == "propagate",
-        "teacher confidence": method == "pseudo",
+        "teacher": method == "pseudo",
+        "confidence": method in ("pseudo", "mean_teacher"),
+        "teacher_momentum": method == "mean_teacher",
         "scene_seed drift train_clips val_clips test_clips": dataset == "synthetic",
         "on_bad_file": dataset != "synthetic",
         "allow_outside_files": dataset == "manifest",

@@ -32,6 +32,7 @@ ALLOWED = {
     "video": _BASE | {"clips", "datasets"},
     "inspection": _BASE | {"clips", "datasets", "video"},
     "pipeline": _BASE | {"clips"},
+    "advice": _DATA | {"pipeline"},  # the optical flow, which is NumPy and OpenCV alone
     "models": _BASE,
     "taf": _BASE | {"models"},
     "storage": _BASE,
@@ -44,6 +45,7 @@ ALLOWED = {
     "report": _METHOD | _TOP | {"experiments"},
     # Commands: the top floor, which nothing below may know.
     "command_line": {"errors", "config"},
+    "advise": _METHOD | _TOP | {"advice", "training"},
     "check": _DATA | _TOP,
     "extract": _DATA | _TOP,
     "pack": _DATA | _TOP,
@@ -64,6 +66,7 @@ KERAS_ALONE = ["taf_keras/models", "taf_keras/taf", "taf_keras/evaluation/confus
 TENSORFLOWS_OWN = {
     "taf_keras/models/tensorflow_batch_norm.py",  # a gradient of its own
     "taf_keras/taf/trainer.py",  # the step of train.py
+    "taf_keras/taf/moving_average.py",  # which is updated there, on several replicas
 }
 # What asks for the backend first, and then imports it inside a function.
 TENSORFLOW_ALLOWED = {
@@ -198,7 +201,10 @@ def test_what_uses_keras_alone_is_imported_where_there_is_no_tensorflow():
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["taf_keras.training.run", "taf_keras.datasets.load", "taf_keras.streets"])
+@pytest.mark.parametrize(
+    "module",
+    ["taf_keras.training.run", "taf_keras.datasets.load", "taf_keras.streets", "taf_keras.advise"],
+)
 def test_checks_of_the_input_come_before_tensorflow(module, tmp_path):
     """A bad flag is refused without the seconds that TensorFlow takes to import."""
     code = f"import sys, {module}; print({{'tensorflow', 'keras', 'keras_cv'}} & set(sys.modules))"

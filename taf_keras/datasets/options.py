@@ -15,7 +15,7 @@ def add_data_options(options: ArgumentParser, *names: str, **changed: dict) -> N
     """An option for each of these fields of DataConfig; `changed` has arguments of add_argument, by field."""
     for name in names:
         own = DataConfig.SETTINGS[name]
-        reader = _READERS.get(name, str if own.default is None else type(own.default))
+        reader = _READERS.get(name) or _TYPES[own.type.removesuffix(" | None")]
         how = {"action": "store_true"} if reader is bool else {"default": own.default, "type": reader}
         how |= {"metavar": "|".join(own.choices)} if own.choices else {}
         default = f" ({text_of(own.default)})" if own.default else ""
@@ -37,3 +37,4 @@ def _size(text: str) -> Size:
 
 
 _READERS = {"image_size": _size}
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str)}

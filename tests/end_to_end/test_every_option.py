@@ -399,6 +399,22 @@ def test_a_study_of_one_branch_has_that_branch_alone(done):
     assert set(table.branch) == {"stride16"}
 
 
+def test_models_are_compared_over_groups_of_clips(done):
+    table = pd.read_csv(done("study_difference").folder / "difference.csv")
+    assert list(table.model.unique()) == ["baseline", "pseudo"]
+    assert (table.groups == 2).all()
+    assert table[table.model == "pseudo"].difference_low.notna().any()
+    assert "95 % over 2 groups" in done("study_difference").printed
+
+
+def test_probabilities_are_averaged_and_label_maps_written(done):
+    metrics = done("averaged").metrics()
+    assert (metrics["scales"], metrics["flip"]) == ([0.5, 1, 1.5], True)
+    files = sorted((done("averaged").folder / "label_ids").iterdir())
+    assert len(files) == metrics["frames"]
+    assert cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).shape == (64, 64)
+
+
 def test_frames_are_extracted_around_key_frames(done):
     frames = list(done("camvid").folder.glob("frames/0001TP/*.png"))
     assert {index_of(cv2.imread(str(path))) for path in frames} == {
