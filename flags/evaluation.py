@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from absl import flags
 
 from taf_keras.config import LEAST_1, SPLITS, RuntimeConfig
-from taf_keras.settings import Bound, described, setting
+from taf_keras.settings import described, setting
 
 from . import values
 
@@ -19,17 +19,6 @@ _PLAIN = (
     *("scales", "flip", "save_label_ids"),
 )
 _STUDY = ("study", "split", "branch", "max_clips", "group_by", "output_dir", "data_dir")
-_SCALES = Bound("comma-separated numbers above 0, such as 0.5,1,1.5")
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    """The numbers of a comma list; () of what is no such list, None of no text."""
-    try:
-        return tuple(map(float, text.split(","))) if text else None
-    except ValueError:
-        return ()
-
-
 # Flags of which a command line may not have this: why.
 _REFUSED = {
     ("checkpoint", "saved_model"): (
@@ -51,10 +40,6 @@ _REFUSED = {
     ("study", "scales", "flip", "save_label_ids"): (
         lambda given: given["study"] and (given["scales"] or given["flip"] or given["save_label_ids"]),
         "a study takes frames as they are, and writes no label maps",
-    ),
-    ("scales",): (
-        lambda given: _numbers(given["scales"]) == (),
-        f"must be {_SCALES.words}",
     ),
     ("branch", "max_clips", "study"): (
         lambda given: (given["branch"] or given["max_clips"] is not None) and not given["study"],
@@ -113,7 +98,7 @@ class Evaluation:
     saved_model: str | None = setting(None)
     output_dir: str | None = setting(None)
     eval_batch_size: int | None = setting(None, LEAST_1)
-    scales: str | None = setting(None, _SCALES)
+    scales: tuple[float, ...] | None = setting(None)
     flip: bool = setting(False)
     save_label_ids: bool = setting(False)
     data_dir: str | None = setting(None)
@@ -137,8 +122,7 @@ def is_study(flag_values: flags.FlagValues = flags.FLAGS) -> bool:
 
 def arguments(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
     """The arguments of `evaluate`, None where a flag is empty. Call it after the flags are parsed."""
-    given = {name: flag_values[name].value for name in _PLAIN}
-    return given | {"scales": _numbers(given["scales"])}
+    return {name: flag_values[name].value for name in _PLAIN}
 
 
 def study_arguments(flag_values: flags.FlagValues = flags.FLAGS) -> dict:

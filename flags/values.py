@@ -62,6 +62,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
 def _rates(text: str) -> tuple | str:
     if text == "auto":
         return text
@@ -79,6 +83,7 @@ _READERS = {  # type: the form of the text in --help, and its reader
     "float": ("a number", float),
     "tuple[int, int]": (FORM, parse_size),
     "tuple[str, ...]": ("comma-separated names", _names),
+    "tuple[float, ...]": ("comma-separated numbers, such as 0.5,1,1.5", _numbers),
     "tuple[float, ...] | tuple[tuple[str, float], ...] | str": (
         "comma-separated numbers, such as 1e-4,inf,inf or NAME=number,… or auto",
         _rates,

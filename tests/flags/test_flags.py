@@ -290,7 +290,7 @@ def test_a_study_takes_several_runs():
         ("--study=swap_interval --save_label_ids", "writes no label maps"),
         ("--group_by=a", "only --study=difference has groups of clips"),
         ("--study=swap_interval --group_by=a", "only --study=difference has groups of clips"),
-        ("--scales=0.5;1", "scales=0.5;1: must be comma-separated numbers above 0, such as 0.5,1,1.5"),
+        ("--scales=0.5;1", "scales=0.5;1: write comma-separated numbers, such as 0.5,1,1.5"),
     ],
 )
 def test_flags_of_studies_and_of_the_plain_evaluation_do_not_mix(arguments, refusal):
