@@ -11,6 +11,8 @@ Such a run starts when the one that it needs has ended.
 --vary adds one arm for each value of a flag and, given again, for each combination with its values. --study
 is one of the paper's; they are described below.
 
+--executor=ray has the runs on the machines of a Ray cluster (docs/distributed.md); --jobs counts over all.
+
 Runs lie in output_dir/NAME/seed-N. The same command again repeats no run that has ended, and goes on with
 those that were interrupted; a run that fails stops no other. output_dir has runs.csv, results.csv (in
 percent; differences are to the reference arm), miou.png, and tensorboard/ with HParams.
@@ -27,6 +29,7 @@ from taf_keras.errors import UserError
 from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm, parse_varied
 from taf_keras.experiments.comparison import compare, markdown
 from taf_keras.experiments.execute import INTERRUPTED, train_all
+from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.plan import Job, collect, parse_seeds, plan
 from taf_keras.experiments.presets import SWEEPS, Sweep
 
@@ -101,11 +104,12 @@ def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
     parser.add_argument("--reference", help="arm to compare with (a study's baseline, else the first arm)")
     parser.add_argument("--seeds", default="0,1,2,3,4", help="comma list (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (%(default)s)")
+    add_executor(parser)
     parser.add_argument("flags", nargs="*", metavar="-- FLAGS", help="of train.py, for every arm")
     given = parser.parse_args(arguments)
     sweep = build_sweep(given.arm, given.vary, given.study, given.reference, given.flags)
     jobs = plan(sweep.arms, parse_seeds(given.seeds), given.output_dir, parse_config, given.flags)
-    failed = train_all(jobs, given.output_dir, given.jobs, train)
+    failed = train_all(jobs, given.output_dir, given.jobs, train, EXECUTORS[given.executor])
     write_results(jobs, sweep, given.output_dir)
     return int(bool(failed))
 

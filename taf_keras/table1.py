@@ -16,6 +16,7 @@ from taf_keras import command
 from taf_keras.command_line import RECIPES, TRAIN, TRAIN_SHOWN, parse_config
 from taf_keras.experiments.arms import check_flags
 from taf_keras.experiments.execute import INTERRUPTED, train_all
+from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS
 from taf_keras.experiments.paper_table import choose, compare_with_paper, describe_cost, markdown, read_rows
 from taf_keras.experiments.plan import collect, parse_seeds, plan
@@ -33,6 +34,7 @@ def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
     parser.add_argument("--rows", help="comma list of row numbers (all of the data set)")
     parser.add_argument("--seeds", default="0", help="comma list (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side (%(default)s)")
+    add_executor(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="print commands and estimated hours; train nothing"
     )
@@ -53,7 +55,7 @@ def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
     if given.dry_run:
         print(describe_cost(jobs, given.sustained_tflops, TRAIN_SHOWN))
         return 0
-    failed = train_all(jobs, given.output_dir, given.jobs, train)
+    failed = train_all(jobs, given.output_dir, given.jobs, train, EXECUTORS[given.executor])
     table = compare_with_paper(chosen, rows, collect(jobs))
     table.to_csv(given.output_dir / "table1.csv", index=False)
     print(markdown(table))

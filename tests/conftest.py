@@ -25,6 +25,7 @@ LONG = (
     "test_wheel",
     "test_local_cluster",
     "test_interruption",
+    "test_ray_executor",
 )
 
 

@@ -161,6 +161,13 @@ ELSEWHERE = {
     (TRAIN, "allow_outside_files", "false"): (
         "end_to_end/test_every_option.py::test_bad_and_outside_files_need_their_flags"
     ),
+    **{
+        (command, "executor", "ray"): f"experiments/test_ray_executor.py::{test}"
+        for command, test in (
+            (SWEEP, "test_what_ends_a_sweep_ends_its_runs_on_all_nodes_and_it_goes_on_later"),
+            (TABLE1, "test_table1_on_ray"),
+        )
+    },
     # Nothing is downloaded in a test: something else stands in for the weights.
     (TRAIN, "backbone_weights", "imagenet"): (
         "models/test_models.py::test_imagenet_weights_of_a_fixed_size_serve_every_size"

@@ -1,4 +1,10 @@
-"""Runs side by side in processes of their own, which end with the process that started them."""
+"""Runs side by side in processes of their own, which end with the process that started them.
+
+An executor says where. It is a context manager: called with the runs, their folder, how many may be at work
+at once, the command train.py and the folder's lock, it yields a function that begins a run. This one returns
+another, which says what has come of the run: None while it is at work, then its exit code, or what has
+happened to it in words. Leaving the context ends the runs that are still at work.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO
 
 from taf_keras.errors import UserError
 from taf_keras.experiments.plan import Job
@@ -18,19 +25,43 @@ from taf_keras.serving.formats import missing_formats
 from taf_keras.storage.lock import Held, hold
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
-_POLL_SECONDS = 0.2
-_GRACE_SECONDS = 20  # for an interrupted run to end by itself
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 20  # for an interrupted run to end by itself
+
+Begin = Callable[[Job], Callable[[], int | str | None]]
+Executor = Callable[[Sequence[Job], Path, int, Sequence[str], IO], AbstractContextManager[Begin]]
 
 
-def train_all(jobs: Sequence[Job], folder: Path, at_once: int, train: Sequence[str]) -> list[Job]:
+@contextmanager
+def local(_jobs, _folder, at_once: int, train: Sequence[str], lock: IO) -> Iterator[Begin]:
+    """The executor of this machine: each run has its share of the cores, and holds the lock, too."""
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    processes = []
+
+    def begin(job: Job):
+        with open_log(job) as output:
+            process = start([*train, *job.arguments], output, threads, pass_fds=(lock.fileno(),))
+        processes.append(process)
+        return process.poll
+
+    try:
+        yield begin
+    finally:
+        stop(processes)
+
+
+def train_all(
+    jobs: Sequence[Job], folder: Path, at_once: int, train: Sequence[str], executor: Executor = local
+) -> list[Job]:
     """Trains the runs of an experiment's folder, says which failed, and returns them.
 
     Runs that have ended are not repeated, and interrupted ones go on. A run that fails stops no other.
     Whatever ends this function early, an interruption above all, ends the runs too.
 
     Args:
-        at_once: runs side by side, 1 or more, each with its share of the cores.
+        at_once: runs side by side, 1 or more.
         train: the command to which a run's arguments are added.
+        executor: where the runs are, see this module's text.
     Raises: UserError where a run has ended with other settings, or the folder is at work already or cannot
         be written.
     """
@@ -38,7 +69,8 @@ def train_all(jobs: Sequence[Job], folder: Path, at_once: int, train: Sequence[s
         raise UserError(f"--jobs={at_once}: must be 1 or more")
     with locked(folder) as lock:
         _refuse_other_settings(jobs)
-        failed = _execute(jobs, at_once, lock, train)
+        with executor(jobs, folder, at_once, train, lock) as begin:
+            failed = _execute(jobs, at_once, begin)
     for job, reason in failed.items():
         print(f"failed  {job.arm} seed {job.seed}: {reason} ({job.log})")
     return list(failed)
@@ -57,7 +89,7 @@ def _refuse_other_settings(jobs: Iterable[Job]) -> None:
         raise UserError(refused[0] + (f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""))
 
 
-def _execute(jobs: Sequence[Job], at_once: int, lock, train: Sequence[str]) -> dict[Job, str]:
+def _execute(jobs: Sequence[Job], at_once: int, begin: Begin) -> dict[Job, str]:
     """Trains what is left to do. Returns: the runs that failed, and why."""
     # train.py adds the formats that an export lacks to a run that has ended, too.
     waiting = [
@@ -65,26 +97,24 @@ def _execute(jobs: Sequence[Job], at_once: int, lock, train: Sequence[str]) -> d
         for job in jobs
         if not job.run.has_ended or missing_formats(job.run.export, job.config.runtime.export_formats)
     ]
-    running: dict[Job, subprocess.Popen] = {}
+    running: dict[Job, Callable[[], int | str | None]] = {}
     failed, shown = {}, None
-    try:
-        with Progress("epochs") as progress:
-            while waiting or running:
-                while len(running) < at_once and (job := _next(waiting, running)):
-                    waiting.remove(job)
-                    running[job] = _start(job, at_once, lock, train)
-                # Only what is new: an estimate from no epoch at all would be none.
-                if (state := _state(jobs, running, failed)) != shown:
-                    progress(*state)
-                    shown = state
-                time.sleep(_POLL_SECONDS)
-                for job in [job for job, process in running.items() if process.poll() is not None]:
-                    code = running.pop(job).returncode
+    with Progress("epochs") as progress:
+        while waiting or running:
+            while len(running) < at_once and (job := _next(waiting, running)):
+                waiting.remove(job)
+                running[job] = begin(job)
+            # Only what is new: an estimate from no epoch at all would be none.
+            if (state := _state(jobs, running, failed)) != shown:
+                progress(*state)
+                shown = state
+            time.sleep(POLL_SECONDS)
+            for job, outcome in list(running.items()):
+                if (code := outcome()) is not None:
+                    del running[job]
                     if code or not job.run.has_ended:
                         failed[job] = _reason(job, code)
-            progress(*_state(jobs, running, failed))
-    finally:
-        _stop(running.values())
+        progress(*_state(jobs, running, failed))
     return failed
 
 
@@ -98,26 +128,33 @@ def _next(waiting: Sequence[Job], running: Iterable[Job]) -> Job | None:
     return next(ready, waiting[0] if waiting and not running else None)
 
 
-def _start(job: Job, at_once: int, lock, train: Sequence[str]) -> subprocess.Popen:
-    log = job.log
-    with writes(log):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        output = log.open("a" if job.run.has_ended else "w")  # the log of a training stays
-    threads = str(max(1, (os.cpu_count() or 1) // at_once))
-    with output:
-        return subprocess.Popen(
-            [*train, *job.arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads},
-            start_new_session=True,  # the terminal's Ctrl-C reaches a run by `_stop` alone
-            pass_fds=(lock.fileno(),),
-        )
+def open_log(job: Job) -> IO[str]:
+    """The log of a run that begins now, empty; that of a training which has ended stays.
+
+    Raises: UserError where it cannot be written.
+    """
+    with writes(job.log):
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        return job.log.open("a" if job.run.has_ended else "w")
 
 
-def _reason(job: Job, code: int) -> str:
+def start(arguments: Sequence[str], output: IO, threads: int, **more) -> subprocess.Popen:
+    """Starts a run. `more` are arguments of Popen."""
+    return subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)},
+        start_new_session=True,  # the terminal's Ctrl-C reaches a run by `stop` alone
+        **more,
+    )
+
+
+def _reason(job: Job, code: int | str) -> str:
     """Why a run has failed: train.py says it in its last line, unless a signal has cut it off."""
+    if isinstance(code, str):
+        return code
     if code < 0:
         return f"killed by signal {-code}"
     return (job.log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
@@ -137,11 +174,12 @@ def _state(jobs: Sequence[Job], running, failed: Collection[Job]) -> tuple[int, 
     return done, total, f"{ended} of {len(jobs)} runs{trouble}"
 
 
-def _stop(processes: Iterable[subprocess.Popen]) -> None:
+def stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Ends runs: SIGTERM, and SIGKILL for those that are still there after their grace."""
     for process in processes:
         process.terminate()
     try:
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         for process in processes:
             process.wait(max(0, deadline - time.monotonic()))
     except (subprocess.TimeoutExpired, KeyboardInterrupt):  # the second Ctrl-C means now
