@@ -132,6 +132,9 @@ def _check_paths(
         for name, task in asked:
             try:
                 missing = ray.get(task, timeout=_ANSWER_SECONDS)
+            except ray.exceptions.TaskUnschedulableError:
+                print(f"ray     machine {name} is lost; the others go on", flush=True)
+                continue
             except ray.exceptions.RayError as error:
                 raise UserError(f"--executor=ray: machine {name}: {_in_words(error)}") from None
             if missing:
