@@ -116,7 +116,8 @@ LINES = {
     "check_manifest": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=slow --labels=all "
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "check_packed": f"{CHECK} --dataset=packed --data_dir={{packed}} --method=propagate --temporal_context=3",
-    "check_quickly": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=mean_teacher --quick",
+    "check_quickly": f"{CHECK} --dataset=manifest --data_dir={{manifest}} --method=mean_teacher --quick "
+    "--on_bad_file=skip --allow_outside_files",
     "check_synthetic": f"{CHECK} --dataset=synthetic --method=pseudo",
     "advise_camvid": f"{ADVISE} --dataset=camvid --data_dir={{camvid}} --temporal_context=3 "
     "--image_size=64x64 --subset=0.75 --subset_seed=1 --label_fraction=0.7 --places=same "
