@@ -15,8 +15,10 @@ from taf_keras.taf.term import INPUTS, TAFTerm
 
 
 class PartnerLabels:
-    """(CE(key) + weight·CE(partner)) / (1 + weight), or CE(key) + weight·CE(partner); with a TAF term, if
-    given.
+    """Cross entropy of key frames and of labelled partners; with a TAF term, if given.
+
+    It is (CE(key) + weight·CE(partner)) / (1 + weight), or CE(key) + weight·CE(partner) for a teacher that
+    regularises.
 
     Args:
         network: image -> logits at the labels' size.
