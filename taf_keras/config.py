@@ -139,9 +139,8 @@ class DataConfig:
             others should not reach every file of yours.
         blur: Random Gaussian blur of training examples, the same for both frames of a pair. The paper: no.
         cutmix: Random rectangles of training examples that show another one, with its labels: of key frames
-            for --method=baseline, of partners for mean_teacher. A pasted frame has no offset, so that there
-            is
-            no TAF beside it. The paper: no.
+            for --method=baseline, of partners for mean_teacher. A pasted frame has no offset, so there is no
+            TAF beside it. The paper: no.
     """
 
     dataset: str = setting("synthetic", choices=DATASETS)
@@ -544,9 +543,8 @@ class Config:
         data, method = self.data, self.taf.method
         require(
             not data.cutmix or method == "baseline" or (method == "mean_teacher" and not self.swaps),
-            "--cutmix: a pasted frame has no offset; allowed are --method=baseline and, without "
-            "--taf_weight, "
-            "mean_teacher",
+            "--cutmix: a pasted frame has no offset; allowed are --method=baseline and mean_teacher without "
+            "--taf_weight",
         )
 
     def _check_statistics(self):
