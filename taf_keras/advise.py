@@ -60,7 +60,6 @@ def _main(arguments: list[str] | None) -> None:
 def _options() -> command.Options:
     options = command.Options("taf_keras.advise", __doc__)
     reach = {
-        "type": int,
         "default": TEMPORAL_CONTEXT,
         "help": "frames up to so far from a key frame are looked at, and may be advised (%(default)s)",
     }

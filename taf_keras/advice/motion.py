@@ -13,6 +13,7 @@ import numpy as np
 
 from taf_keras.clips.clip import VOID, Clip, Frame, Split
 from taf_keras.clips.decode import read_image, read_label
+from taf_keras.clips.subset import evenly_spaced, nearest_distances
 from taf_keras.pipeline.propagate import consistent, optical_flow
 from taf_keras.sizes import Size
 
@@ -115,8 +116,7 @@ def measure_motion(
 
 def nearest_intervals(offsets: Iterable[int]) -> tuple[int, ...]:
     """Of the distances |n| that occur, those nearest to INTERVALS, ascending, each once."""
-    there = {abs(n) for n in offsets if n}
-    return tuple(sorted({min(there, key=lambda n: (abs(n - wanted), n)) for wanted in INTERVALS if there}))
+    return nearest_distances(INTERVALS, offsets)
 
 
 def _look(
@@ -158,8 +158,7 @@ def _neighbours(offsets: Sequence[int]) -> list[tuple[int, int]]:
     pairs = list(pairwise(offsets))
     least = min(second - first for first, second in pairs)
     near = [pair for pair in pairs if pair[1] - pair[0] == least]
-    chosen = np.linspace(0, len(near) - 1, min(_PAIRS, len(near))).round().astype(int)
-    return list(dict.fromkeys([pair for pair in pairs if 0 in pair] + [near[i] for i in chosen]))
+    return list(dict.fromkeys([pair for pair in pairs if 0 in pair] + evenly_spaced(near, _PAIRS)))
 
 
 def _flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from taf_keras.advice.motion import Motion, measure_motion
 from taf_keras.advice.places import Places, compare_places
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, Split
+from taf_keras.clips.subset import evenly_spaced
 from taf_keras.config import DataConfig
 from taf_keras.datasets import load
 from taf_keras.errors import UserError, require
@@ -118,7 +118,7 @@ def _sample(split: Split, data: DataConfig, bad: BadFiles, threads: int) -> Spli
     """Clips that have a second frame, evenly over the split, checked; None where there are none."""
     within = data.temporal_context
     clips = [replace(clip, frames=clip.window(within)) for clip in split.clips]
-    clips = _evenly([clip for clip in clips if len(clip.frames) > 1], _CLIPS)
+    clips = evenly_spaced([clip for clip in clips if len(clip.frames) > 1], _CLIPS)
     if not clips:
         return None
     with Progress(f"checking {split.name} files") as progress:
@@ -132,7 +132,7 @@ def _key_frames(
     """Clips evenly over the split whose key frame is usable; of those not in `checked`, that frame alone."""
     if split is None:
         return []
-    part = replace(split, clips=tuple(_evenly(split.clips, _KEY_FRAMES)))
+    part = replace(split, clips=tuple(evenly_spaced(split.clips, _KEY_FRAMES)))
     with Progress(f"checking {split.name} key frames") as progress:
         part = check_split(part, data.image_size, 0, bad, threads=threads, on_progress=progress)
     whole = {clip.name: clip for clip in checked.clips} if checked else {}
@@ -142,8 +142,3 @@ def _key_frames(
 def _motion(split: Split, data: DataConfig, threads: int) -> Motion:
     with Progress(f"measuring {split.name} clips") as progress:
         return measure_motion(split, split.clips, data.image_size, threads, progress)
-
-
-def _evenly(clips: Sequence[Clip], most: int) -> list[Clip]:
-    chosen = np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int)
-    return [clips[i] for i in chosen]

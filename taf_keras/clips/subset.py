@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from taf_keras.clips.clip import Clip, Frame, Split
+
+
+def evenly_spaced(items: Sequence, most: int) -> list:
+    """At most so many of the items, evenly over all of them: the first and, of two or more, the last."""
+    chosen = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[i] for i in chosen]
+
+
+def nearest_distances(wanted: Sequence[int], offsets: Iterable[int]) -> tuple[int, ...]:
+    """Of the distances |n| above 0 that occur, those nearest to the wanted ones, ascending, each once."""
+    there = {abs(n) for n in offsets if n}
+    return tuple(sorted({min(there, key=lambda n: (abs(n - w), n)) for w in wanted if w and there}))
 
 
 def keep_clips(split: Split, share: float, seed: int = 0) -> Split:

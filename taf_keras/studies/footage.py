@@ -11,6 +11,7 @@ import numpy as np
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, Frame, Split
 from taf_keras.clips.decode import read_image, read_label
+from taf_keras.clips.subset import evenly_spaced, nearest_distances
 from taf_keras.config import DataConfig
 from taf_keras.errors import UserError, require
 from taf_keras.inspection.check import check_split, load_checked
@@ -111,14 +112,13 @@ def load_footage(
     """
     require(max_clips is None or max_clips >= 1, f"--max_clips={max_clips}: must be 1 or more")
     loaded = load_checked(data, split, threads=threads)
-    if max_clips is not None and max_clips < len(loaded.clips):
-        chosen = np.linspace(0, len(loaded.clips) - 1, max_clips).round().astype(int)
-        loaded = replace(loaded, clips=tuple(loaded.clips[i] for i in chosen))
+    if max_clips is not None:
+        loaded = replace(loaded, clips=tuple(evenly_spaced(loaded.clips, max_clips)))
     if not any(intervals):
         return Footage(loaded, data.image_size, (0,), threads)
     loaded = _check_partners(loaded, data, threads)
     offsets = {n for clip in loaded.clips for n in clip.offsets(data.temporal_context)}
-    return Footage(loaded, data.image_size, _nearest(intervals, offsets), threads)
+    return Footage(loaded, data.image_size, (0, *nearest_distances(intervals, offsets)), threads)
 
 
 def _check_partners(split: Split, data: DataConfig, threads: int) -> Split:
@@ -135,12 +135,6 @@ def _check_partners(split: Split, data: DataConfig, threads: int) -> Split:
     usable = {clip.name: clip for clip in checked.clips}
     alone = {clip.name: replace(clip, frames=(clip.key_frame,)) for clip in split.clips}
     return replace(split, clips=tuple((alone | usable).values()))
-
-
-def _nearest(wanted: Sequence[int], offsets: set[int]) -> tuple[int, ...]:
-    available = {abs(n) for n in offsets if n}
-    chosen = {min(available, key=lambda n: (abs(n - interval), n)) for interval in wanted if interval}
-    return (0, *sorted(chosen))
 
 
 def _offset(clip: Clip, frame: Frame) -> int:
