@@ -23,7 +23,7 @@ from taf_keras import command
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, FilePart, Split
 from taf_keras.clips.image_files import inspect_image, read_bytes
-from taf_keras.config import DATASETS, DataConfig
+from taf_keras.config import DATASETS, TEMPORAL_CONTEXT, DataConfig
 from taf_keras.datasets import load
 from taf_keras.datasets.options import add_data_options, data_config
 from taf_keras.datasets.packed import FORMAT, INDEX, SHARD_NAME, describe_classes
@@ -143,7 +143,10 @@ def _main(arguments: list[str] | None) -> None:
         *("dataset", "data_dir", "temporal_context", "on_bad_file", "allow_outside_files"),
         dataset={"choices": sources, "metavar": None, "required": True, "help": "Data set to pack."},
         data_dir={"required": True, "help": "Folder of the data set."},
-        temporal_context={"help": "n_h, the largest offset of a partner that trainings may then sample (15)"},
+        temporal_context={
+            "default": TEMPORAL_CONTEXT,
+            "help": "n_h, the largest offset of a partner that trainings may then sample (%(default)s)",
+        },
         on_bad_file={"help": "what a bad file does: refuse, or skip, which does not pack it (refuse)"},
     )
     add = options.add_argument

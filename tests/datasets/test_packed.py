@@ -382,3 +382,11 @@ def test_a_disk_that_is_full_at_the_end_lets_the_same_command_start_over(
     )
     packed_by_command(files, tmp_path)
     assert packed.splits(str(tmp_path)) == ("train", "val")
+
+
+def test_a_list_of_ones_own_is_packed_with_the_context_that_help_says(tmp_path, monkeypatch):
+    """Not with the smaller one with which its trainings begin: a packed set's trainings begin with 15."""
+    packed = []
+    monkeypatch.setattr(pack, "pack", lambda data, *_: packed.append(data.temporal_context))
+    pack.main(["--dataset=manifest", f"--data_dir={tmp_path}", f"--output_dir={tmp_path}", "--splits=train"])
+    assert packed == [15]
