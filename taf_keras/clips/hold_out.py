@@ -1,4 +1,4 @@
-"""Which key frames are set aside for validation, so that training shows none of them and nothing next to them."""
+"""Which key frames are set aside for validation, so that training shows nothing of them or next to them."""
 
 from __future__ import annotations
 

@@ -14,13 +14,16 @@ def test_of_one_video_the_last_fifth_is_set_aside_with_a_gap_before_it():
 def test_of_many_videos_whole_ones_are_set_aside():
     keys = {f"drive{i}": [7, 300] for i in range(10)}
     train, val = hold_out(keys, gap_frames=1000)
-    assert len(val) == 2 and not set(train) & set(val) and set(train) | set(val) == set(keys)
+    assert len(val) == 2
+    assert not set(train) & set(val)
+    assert set(train) | set(val) == set(keys)
     assert all(numbers == [7, 300] for numbers in (train | val).values())
 
 
 def test_a_short_video_beside_a_long_one_stays_in_training():
     train, val = hold_out({"long": [0, 100, 200, 300, 400], "short": [5]})
-    assert val == {"long": [400]} and train == {"long": [0, 100, 200, 300], "short": [5]}
+    assert val == {"long": [400]}
+    assert train == {"long": [0, 100, 200, 300], "short": [5]}
 
 
 def test_five_key_frames_in_short_videos_are_enough_and_four_are_not():
