@@ -193,6 +193,7 @@ class Split:
         left_out: what could not be used.
         label_pixels: int64 (clips, classes + 1), pixels of each class on the label maps of key frames, void
             last; None before they were looked at.
+        note: what a user has to know of how it was made.
 
     Example:
         >>> classes = ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
@@ -208,6 +209,7 @@ class Split:
     classes: ClassTable
     left_out: tuple[BadFileError, ...] = ()
     label_pixels: np.ndarray | None = field(default=None, compare=False, repr=False)
+    note: str = ""
 
     @property
     def absent_ids(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from taf_keras.clips.clip import ClassTable, FilePart, Source
+from taf_keras.clips.clip import VOID, ClassTable, FilePart, Source
 from taf_keras.clips.image_files import (
     JPEG,
     PNG,
@@ -13,6 +13,7 @@ from taf_keras.clips.image_files import (
     PNG_DEPTH,
     decode_bytes,
     inspect_image,
+    pillow_image,
     read_bytes,
 )
 from taf_keras.errors import BadFileError
@@ -44,20 +45,25 @@ def read_label(source: Source, classes: ClassTable, size: tuple[int, int] | None
 
     Args:
         source: a label map of raw ids (height, width), or where the class table has `raw_colours` an
-            RGB picture.
+            RGB picture. The ids of a file with a palette are its indices, or the classes of its colours.
         size: (height, width); resampling takes the nearest pixel, since ids cannot be mixed.
     Raises: BadFileError for a file that is no such map, that cannot hold one without loss, or that has
         ids or colours outside the table.
     """
-    raw = source if isinstance(source, np.ndarray) else _decode_label(source)
-    coloured = raw.ndim == 3 and raw.shape[2] == 3 and classes.raw_colours is not None
+    raw, palette = (source, None) if isinstance(source, np.ndarray) else _decode_label(source)
+    coloured = raw.ndim == 3 and raw.shape[2] == 3
     if raw.dtype != np.uint8 or not (raw.ndim == 2 or coloured):
         raise BadFileError(
             _name(source),
-            "a label map must have one 8-bit channel, "
+            "a label map must have one 8-bit channel, or the classes' colours, "
             f"not shape {'x'.join(map(str, raw.shape))} of {raw.dtype}",
         )
-    ids = _ids_of_colours(raw, classes) if coloured else classes.lookup[raw]  # (height, width)
+    if coloured:
+        ids, raw = _ids_of_picture(raw, classes)
+    elif palette is not None:
+        ids = _ids_of_palette(raw, palette, classes, source)
+    else:
+        ids = classes.lookup[raw]  # (height, width)
     if ids.min() < 0:
         raise BadFileError(_name(source), _unknown(np.unique(raw[ids < 0], axis=0), classes))
     ids = ids.astype(np.uint8)
@@ -66,19 +72,70 @@ def read_label(source: Source, classes: ClassTable, size: tuple[int, int] | None
     return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def _decode_label(source: str | FilePart) -> np.ndarray:
+def _decode_label(source: str | FilePart) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of a file; of one with a palette the indices, and uint8 RGB (256, 3) of each."""
     data = read_bytes(source)
     pixels = decode_bytes(source, data, cv2.IMREAD_UNCHANGED)
     if data.startswith(JPEG):
         raise BadFileError(source, "a label map cannot be JPEG, which changes ids: use PNG")
-    # Decoding stretches less than 8 bits of grey to 0–255.
-    if data.startswith(PNG) and data[PNG_COLOUR] == 0 and data[PNG_DEPTH] < 8:
-        raise BadFileError(source, f"a label map must have one 8-bit channel, not {data[PNG_DEPTH]} bits")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels
+    image = pillow_image(source, data)
+    if image.mode == "P":  # which OpenCV resolves to colours
+        palette = np.zeros((256, 3), np.uint8)
+        colours = np.uint8(image.getpalette("RGB")).reshape(-1, 3)
+        palette[: len(colours)] = colours
+        return np.asarray(image), palette
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8), None
+    if data.startswith(PNG) and data[PNG_COLOUR] == 0 and (depth := data[PNG_DEPTH]) < 8:
+        pixels //= 255 // (2**depth - 1)  # decoding stretches fewer bits of grey to 0–255
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and (pixels[..., 3] == 255).all():
+        pixels = pixels[..., :3]
+    return pixels[..., ::-1] if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels, None
+
+
+def _ids_of_picture(pixels: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of RGB, and what they were read of: the colours, or the grey of a picture that has nothing else."""
+    ids = _ids_of_colours(pixels, classes)
+    if ids.min() < 0 and (pixels == pixels[..., :1]).all():
+        grey = classes.lookup[pixels[..., 0]]
+        if grey.min() >= 0 or not classes.raw_colours:
+            return grey, pixels[..., 0]
+    return ids, pixels
+
+
+def _ids_of_palette(
+    indices: np.ndarray, palette: np.ndarray, classes: ClassTable, source: str | FilePart
+) -> np.ndarray:
+    """Ids of a file with a palette: those of its indices, or where they are none, of its colours.
+
+    Raises: BadFileError where both are allowed, and differ.
+    """
+    used = np.unique(indices)
+    by_index, by_colour = classes.lookup[:256], _ids_of_colours(palette[None], classes)[0]
+    if by_colour[used].min() < 0:
+        return by_index[indices]
+    differs = by_index[used] != by_colour[used]
+    if by_index[used].min() >= 0 and differs.any():
+        at = used[differs][0]
+        colour = "/".join(map(str, palette[at].tolist()))
+        raise BadFileError(
+            source,
+            f"has a palette in which index {at} has the colour {colour}: by its index that is "
+            f"{_class(by_index[at], classes)}, by its colour {_class(by_colour[at], classes)}; give the "
+            "classes other colours, or the same order",
+        )
+    return by_colour[indices]
+
+
+def _class(train_id: int, classes: ClassTable) -> str:
+    return "void" if train_id == VOID else classes.names[train_id]
 
 
 def _ids_of_colours(pixels: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """int16 (height, width) of uint8 RGB; -1 for a colour that is not in the table."""
     colours, ids = classes.colour_lookup
+    if not len(colours):
+        return np.full(pixels.shape[:2], -1, np.int16)
     flat = pixels.astype(np.int32) @ np.int32([65536, 256, 1])  # (height, width)
     nearest = np.minimum(np.searchsorted(colours, flat), len(colours) - 1)
     return np.where(colours[nearest] == flat, ids[nearest], np.int16(-1))
@@ -90,7 +147,10 @@ def _unknown(values: np.ndarray, classes: ClassTable) -> str:
         return f"label colour {colours} (red/green/blue) is not in the class table"
     allowed = _ranges(np.flatnonzero(classes.lookup >= 0))
     unknown = ", ".join(map(str, values.tolist()))
-    return f"label id {unknown} is not in the class table; allowed are {allowed}"
+    text = f"label id {unknown} is not in the class table; allowed are {allowed}"
+    if values.tolist() == [len(classes)] and classes.lookup[0] == 0:
+        text += '; if ids begin at 1, say "void": 0 in classes.json'
+    return text
 
 
 def _name(source: Source) -> str:

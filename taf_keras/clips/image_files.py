@@ -66,7 +66,7 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
     head = read_bytes(source, end=HEAD_BYTES)
     if not head.startswith((PNG, JPEG)):
         return _inspect_whole(source, read_bytes(source))
-    header, tail = _header(source, head), read_bytes(source, begin=-_TAIL_BYTES)
+    header, tail = pillow_image(source, head), read_bytes(source, begin=-_TAIL_BYTES)
     if _is_cut_short(source, head, tail):
         raise BadFileError(source, "is not a readable image: it was cut short")
     deep = head.startswith(PNG) and head[PNG_DEPTH] == 16  # Pillow calls such files RGB too
@@ -78,7 +78,7 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
 
 
 def _inspect_whole(source: str | FilePart, data: bytes) -> tuple[int, int]:
-    header = _header(source, data)
+    header = pillow_image(source, data)
     depth = decode_bytes(source, data, cv2.IMREAD_UNCHANGED).dtype
     deep = {np.dtype(np.uint8): None, np.dtype(np.uint16): "16 bits per channel"}
     _require_rgb(source, header, deep.get(depth, f"values of {depth}"))
@@ -93,7 +93,8 @@ def _decoded_size(source: str | FilePart, data: bytes) -> tuple[int, int]:
     return decode_bytes(source, data, cv2.IMREAD_COLOR).shape[:2]
 
 
-def _header(source: str | FilePart, data: bytes) -> Image.Image:
+def pillow_image(source: str | FilePart, data: bytes) -> Image.Image:
+    """The image of a file's bytes, or of its first ones, as Pillow sees it. BadFileError where it is none."""
     try:
         return Image.open(io.BytesIO(data))
     except _PILLOW_ERRORS:

@@ -63,10 +63,19 @@ def split_names(listed: str | None) -> tuple[str, ...]:
 
 
 def evaluation_split(data: DataConfig) -> str:
-    """The split of metrics.json: `data.eval_split`, or test where the data set has it, else val."""
+    """The split of metrics.json: `data.eval_split`, or test where the data set has it, else val.
+
+    Where it has neither it is train, unless a list of the splits that training needs is missing.
+    """
     if data.eval_split != "auto":
         return data.eval_split
-    return "test" if "test" in splits(data) else "val"
+    there = (*splits(data), *needed_splits(data))
+    return next(name for name in ("test", "val", "train") if name in there)
+
+
+def needed_splits(data: DataConfig) -> tuple[str, ...]:
+    """The splits without which there is no training: of one's own clips, train alone."""
+    return ("train",) if data.dataset in ("manifest", "packed") else ("train", "val")
 
 
 def _synthetic_config(data: DataConfig) -> synthetic.SyntheticConfig:

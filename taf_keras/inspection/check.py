@@ -33,6 +33,8 @@ def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads:
     bad = BadFiles(data.on_bad_file)
     with Progress(f"reading {name} clips") as progress:
         split = load_split(data, name, progress, bad)
+    if split.note:
+        print(f"{name}: {split.note}")
     if problem := partners_out_of_reach(split, data, partners_within):
         raise UserError(problem)
     in_memory = data.dataset == "synthetic"  # its generation has shown the progress

@@ -54,22 +54,18 @@ def absence_warning(split: Split, everywhere: np.ndarray | None = None) -> str |
         return text
     return (
         f"{text}; if ids begin at 1 in your label maps, every pixel counts as the class after its own in "
-        "the list: then subtract 1 from every id but void"
+        'the list: then "void": 0 in classes.json counts from 1'
     )
 
 
 def _instead_of_void(classes: ClassTable, absent: Sequence[int]) -> str:
     """What to write where void is meant as a class."""
     void = np.flatnonzero(classes.lookup == VOID).tolist()
-    name, text, value = "a class", "the id of that class", "ID"
-    if len(absent) == 1:
-        name = classes.names[absent[0]]
-        text = value = _raw_id(classes, absent[0])
+    one = len(absent) == 1
     counts = f"{', '.join(map(str, void))} {'counts' if len(void) == 1 else 'count'} as void"
     return (
-        f"{counts}: where that stands for {name}, write {text} in its place, in each FILE: "
-        "ids = numpy.array(PIL.Image.open(FILE)); "
-        f"ids[ids == {void[-1]}] = {value}; PIL.Image.fromarray(ids).save(FILE)"
+        f"{counts}: where that stands for {classes.names[absent[0]] if one else 'a class'}, give "
+        f'{"it" if one else "that class"} "id": {void[-1]} in classes.json'
     )
 
 

@@ -147,7 +147,7 @@ def survey(
             there = load.splits(data)
         except UserError:  # which reading a split will meet again
             there = ()
-        names = [name for name in SPLITS if name in ("train", "val", *there)]  # training needs these two
+        names = [name for name in SPLITS if name in (*load.needed_splits(data), *there)]
     splits = tuple(_survey(data, method, name, thorough, threads) for name in names)
     leaks = []
     for seen, measured in combinations(splits, 2):

@@ -31,6 +31,7 @@ def text(report: DataReport) -> str:
     blocks = [
         [f"{place}: every file {how} that training with {settings} reads"],
         _overview(report),
+        [f"{split.name}: {split.split.note}" for split in report.splits if split.split and split.split.note],
         _partners(report),
         _offsets(report),
         _classes(report),
@@ -61,6 +62,8 @@ def csv_text(report: DataReport) -> str:
 def _csv_rows(split: SplitReport) -> Iterator[tuple]:
     for kind, item, value in split.figures:
         yield kind, item, f"{value:.6f}" if kind.endswith("_share") else value, ""
+    if split.split and split.split.note:
+        yield "note", "", "", split.split.note
     for error in split.bad:
         yield "bad_file", error.file, "", error.reason
     for frame in split.blank:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.palette import distinct_colours
 from taf_keras.errors import ArgumentError
 
 
@@ -40,9 +40,7 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     from taf_keras.serving.export import export_model
 
     if not isinstance(classes, ClassTable):
-        hues = (i / len(classes) for i in range(len(classes)))
-        colours = [tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.8, 0.9)) for hue in hues]
-        classes = ClassTable(tuple(classes), tuple(colours))
+        classes = ClassTable(tuple(classes), tuple(distinct_colours(len(classes))))
     outputs = network.output.shape[-1]
     if outputs != len(classes):
         raise ArgumentError(f"classes: {len(classes)} are named, and the network has {outputs} outputs")

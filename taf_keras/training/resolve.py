@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from taf_keras.config import Config, check_weights_file, with_model_file
-from taf_keras.datasets.load import class_table
+from taf_keras.datasets.load import class_table, evaluation_split, needed_splits, splits
 from taf_keras.errors import UserError
 from taf_keras.storage.run import Run
 
@@ -24,7 +26,19 @@ def resolve(config: Config, run: Run) -> Config:
         _check_trained("teacher", config.partner_labels.teacher, config)
     if config.measures_rates:
         _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
-    return config
+    return _without_missing_validation(config)
+
+
+def _without_missing_validation(config: Config) -> Config:
+    """No validations where the data set has no val split and can do without; UserError where one is asked for."""
+    data, validations = config.data, config.runtime.validations
+    if not validations or "val" in (*needed_splits(data), *splits(data)):
+        return config
+    why = f"{data.data_dir} has no val split"
+    if config.training.keep_best != "none":
+        raise UserError(f"--keep_best={config.training.keep_best}: needs validations, and {why}")
+    print(f"no validations: {why}; metrics.json is of {evaluation_split(data)}")
+    return replace(config, runtime=replace(config.runtime, validations=0))
 
 
 def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:

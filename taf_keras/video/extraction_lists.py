@@ -22,7 +22,7 @@ def key_frames(data_dir: Path, split: str | None) -> Stills:
     """Of one manifest, or without a split, of all of CamVid's. Raises: UserError where its reader does."""
     root, stills = str(data_dir), defaultdict(dict)
     if split:  # files outside of data_dir are only looked at here
-        splits = [manifest.load_split(root, split, 0, allow_outside_files=True)]
+        splits = [manifest.load_list(root, split)]
     else:
         splits = [camvid.load_split(root, name, 0) for name in camvid.splits(root) or ("train",)]
     for clip in (clip for split in splits for clip in split.clips):

@@ -208,7 +208,7 @@ def test_resized_labels_have_no_new_ids(size):
 @pytest.mark.parametrize(
     ("table", "label", "unknown", "allowed"),
     [
-        (CLASSES, [[0, 1], [2, 3]], "3", "0–2, 255"),
+        (CLASSES, [[0, 1], [2, 3]], "3", '0–2, 255; if ids begin at 1, say "void": 0 in classes.json'),
         (CLASSES, [[254, 1], [9, 9]], "9, 254", "0–2, 255"),
         (RAW, [[7, 1], [1, 255]], "1, 255", "0, 7–8, 26"),
     ],
@@ -231,13 +231,95 @@ def test_a_bad_id_is_found_though_the_resized_map_would_lose_it():
 
 @pytest.mark.parametrize(
     ("pixels", "shape"),
-    [(np.zeros((4, 5, 3), np.uint8), "4x5x3 of uint8"), (np.zeros((4, 5), np.uint16), "4x5 of uint16")],
+    [
+        (np.zeros((4, 5, 4), np.uint8), "4x5x4 of uint8"),  # transparent
+        (np.zeros((4, 5, 3), np.uint16), "4x5x3 of uint16"),
+        (np.zeros((4, 5), np.uint16), "4x5 of uint16"),
+    ],
 )
 def test_label_maps_have_one_8_bit_channel(tmp_path, pixels, shape):
     path = save(tmp_path / "colours.png", pixels)
-    with pytest.raises(UserError, match=f"one 8-bit channel, not shape {shape}") as caught:
+    with pytest.raises(
+        UserError, match=f"one 8-bit channel, or the classes' colours, not shape {shape}"
+    ) as caught:
         read_label(path, CLASSES)
     assert str(path) in str(caught.value)
+
+
+def indexed(ids: np.ndarray, colours: dict[int, tuple]) -> Image.Image:
+    image = Image.fromarray(ids, "P")
+    image.putpalette(np.uint8([colours.get(i, (i, 1, 2)) for i in range(256)]).tobytes())
+    return image
+
+
+IDS = np.uint8([[0, 1, 2], [2, 1, 255]])
+COLOURS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
+COLOURED = ClassTable(
+    ("sky", "road", "car"), COLOURS, raw_colours={c: i for i, c in enumerate(COLOURS)} | {(0, 0, 0): VOID}
+)
+
+
+@pytest.mark.parametrize("form", ["png", "bmp", "tif"])
+def test_the_ids_of_a_palette_are_its_indices(tmp_path, form):
+    """As VOC's tools write them: the palette's colours are not those of the class table."""
+    indexed(IDS, {}).save(tmp_path / f"voc.{form}")
+    for table in (CLASSES, COLOURED):
+        np.testing.assert_array_equal(read_label(f"{tmp_path}/voc.{form}", table), IDS)
+
+
+def test_a_palette_in_the_classes_colours_is_read_by_them(tmp_path):
+    """Index 5 is no class, but its colour is."""
+    indexed(np.uint8([[5, 6]]), {5: COLOURS[2], 6: (0, 0, 0)}).save(tmp_path / "c.png")
+    assert read_label(f"{tmp_path}/c.png", COLOURED).tolist() == [[2, VOID]]
+
+
+def test_a_palette_whose_colours_contradict_its_indices_is_refused(tmp_path):
+    indexed(np.uint8([[0, 1]]), {0: COLOURS[0], 1: COLOURS[2]}).save(tmp_path / "c.png")
+    message = r"index 1 has the colour 0/0/142: by its index that is road, by its colour car"
+    with pytest.raises(UserError, match=message):
+        read_label(f"{tmp_path}/c.png", COLOURED)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_and_grey_of_three_channels_are_ids(tmp_path, mode):
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3] = COLOURS
+    Image.fromarray(palette[IDS]).convert(mode).save(tmp_path / "c.png")
+    np.testing.assert_array_equal(read_label(f"{tmp_path}/c.png", COLOURED), IDS)
+    Image.fromarray(np.dstack([IDS] * 3)).convert(mode).save(tmp_path / "grey.png")
+    for table in (CLASSES, COLOURED):
+        np.testing.assert_array_equal(read_label(f"{tmp_path}/grey.png", table), IDS)
+
+
+def test_a_colour_that_no_class_has_is_named(tmp_path):
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "c.png")
+    with pytest.raises(UserError, match=r"label colour 1/2/3 \(red/green/blue\) is not in the class table"):
+        read_label(f"{tmp_path}/c.png", COLOURED)
+
+
+@pytest.mark.parametrize("form", ["png", "bmp", "tif"])
+def test_black_and_white_are_0_and_1(tmp_path, form):
+    mask = np.array([[False, True, True]] * 9)
+    Image.fromarray(mask).save(tmp_path / f"mask.{form}")
+    np.testing.assert_array_equal(read_label(f"{tmp_path}/mask.{form}", CLASSES), mask)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_grey_of_fewer_bits_is_not_stretched(tmp_path, depth):
+    """A PNG by hand: header, pixels, end; Pillow writes no grey of 2 and 4 bits."""
+    ids = np.arange(8, dtype=np.uint8) % min(3, 2**depth)
+    row = sum(int(v) << depth * (7 - i) for i, v in enumerate(ids)).to_bytes(depth, "big")
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 1, depth, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+        (b"IEND", b""),
+    ]
+    data = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+    (tmp_path / "few.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    assert read_label(f"{tmp_path}/few.png", CLASSES).tolist() == [ids.tolist()]
 
 
 # --- Bad files --------------------------------------------------------------------------------------

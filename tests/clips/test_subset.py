@@ -127,7 +127,8 @@ def test_a_packed_list_counts_each_label_once(tmp_path):
         cv2.imwrite(f"{tmp_path}/{i}.png", np.full((16, 16, 3), 20 * i, np.uint8))
         cv2.imwrite(f"{tmp_path}/{i}_ids.png", np.zeros((16, 16), np.uint8))
         rows.append(f"drive,{i},{i}.png,{i}_ids.png")
-    (tmp_path / "train.csv").write_text("\n".join(["clip,frame,image,label", *rows]))
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["clip,frame,image,label", *rows]))
     (tmp_path / "classes.json").write_text('{"classes": [{"name": "a", "colour": [0, 0, 0]}]}')
     plain = DataConfig("manifest", str(tmp_path), temporal_context=2, labels="all")
     pack.pack(replace(plain, labels="key"), tmp_path / "packed", ("train",), 10**6)
