@@ -194,7 +194,7 @@ def names(name: str, damage, file: str, reason: str, lost=(), gone=()) -> Kind:
 
 UNREADABLE = "is not a readable image"
 NO_FILE = "is a link to a file that does not exist"
-SHAPE = "label colour .* is not in the class table|must have one 8-bit channel"  # CamVid's may be coloured
+SHAPE = "must have one 8-bit channel, or the classes' colours, not shape 48x64x4"
 
 KINDS = [
     image("of no bytes", b"", r"is not a readable image \(0 bytes\)"),
@@ -228,16 +228,12 @@ KINDS = [
     label("of another size", png(IDS[:24, :32]), "label map of 24x32 px, its image has 48x64 px"),
     label("turned by 90°", png(IDS.T.copy()), "label map of 64x48 px, its image has 48x64 px"),
     label("that is JPEG", jpeg(IDS * 0), "a label map cannot be JPEG"),
-    label(
-        "of 1 bit", _saved(Image.fromarray(IDS % 2 * 255).convert("1"), "PNG"), "8-bit channel, not 1 bits"
-    ),
-    label("of 16 bits", png16(IDS), "must have one 8-bit channel, not shape 48x64 of uint16"),
-    label("with alpha", png(np.dstack([IDS] * 4)), "one 8-bit channel, not shape 48x64x4"),
-    label(
-        "with constant alpha", png(np.dstack([IDS, IDS * 0 + 255])), "one 8-bit channel, not shape 48x64x4"
-    ),
-    label("with a palette", palette(IDS), SHAPE),
-    label("that is a photograph", png(RGB), SHAPE),
+    label("of 1 bit, and of another size", _saved(Image.fromarray(IDS[:24, :32] > 3), "PNG"), "of 24x32 px"),
+    label("of 16 bits", png16(IDS), "must have one 8-bit channel, .* not shape 48x64 of uint16"),
+    label("with alpha", png(np.dstack([IDS] * 4)), SHAPE),
+    label("that is see-through", png(np.dstack([IDS, IDS * 0 + 7])), SHAPE),
+    label("with a palette", palette(IDS + 100), "label id 100, .* is not in the class table"),
+    label("that is a photograph", png(RGB), "label colour .* is not in the class table"),
     label("with an unknown id", png(np.where(IDS == 3, 77, IDS).astype(np.uint8)), "label id 77 is not in"),
     label("void everywhere", png(np.full_like(IDS, 11)), "label map is void everywhere"),
     Kind("label that links to nowhere", link(LABEL), LABEL, NO_FILE, (KEY,)),
