@@ -38,6 +38,8 @@ EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
 KEEP_BEST = ("none", "miou")
 EXPORT_WEIGHTS = ("last", "best")
 OPTIMIZERS = ("sgd", "adamw")
+CLASS_WEIGHTS = ("none", "inverse_frequency", "inverse_sqrt_frequency")
+BACKBONE_WEIGHTS = ("random", "imagenet", "auto")  # or the path of a file
 BACKBONES = ("resnet50", "mobilenetv2")
 KERAS_CV_PREFIX = "keras_cv:"
 
@@ -194,8 +196,9 @@ class ModelConfig:
             model saved by Keras. FILE.py is executed. Default: ours.
         backbone: {values} (the paper's two) or keras_cv:NAME, a backbone of KerasCV. Default: ours, the
             faster of the paper's.
-        backbone_weights: random, imagenet (downloaded once by Keras) or the path of a weights file of that
-            backbone. The paper: imagenet (Section 5.2). Default: ours, needs no network.
+        backbone_weights: random, imagenet (downloaded once by Keras), auto (imagenet where it can be had,
+            else random with a warning) or the path of a weights file of that backbone. The paper: imagenet
+            (Section 5.2). Default: ours, needs no network.
         output_stride: Image pixels per pixel of the last backbone stage. {values}; keras_cv:NAME: 32. Empty:
             the paper's, 16 for deeplabv3plus and 32 for fcn8s (Table 1).
         backbone_width: Factor on the channels of mobilenetv2 (its alpha), {bound}; 1 for every other
@@ -394,6 +397,11 @@ class TrainingConfig:
             --keep_best has kept. The paper: last.
         optimizer: sgd: Nesterov SGD with coupled L2 (Section 5.2); adamw: AdamW, which transformers need,
             with a --learning_rate of about 1e-4. The paper: sgd.
+        class_weights: Weights of the classes in the cross entropy, by their share of the labelled pixels of
+            training, on average 1 for a pixel: {values}. What is rare counts more, and more often comes out
+            where it is not. The paper: none.
+        init_from: model_dir of a run that has ended: this one begins with its weights, all that fit, and a
+            schedule of its own. Of classes with other names, those that both know. Empty: the backbone's.
     """
 
     epochs: int = setting(300, LEAST_1)
@@ -409,6 +417,8 @@ class TrainingConfig:
     keep_best: str = setting("none", choices=KEEP_BEST)
     export_weights: str = setting("last", choices=EXPORT_WEIGHTS)
     optimizer: str = setting("sgd", choices=OPTIMIZERS)
+    class_weights: str = setting("none", choices=CLASS_WEIGHTS)
+    init_from: str | None = setting(None)
 
     def __post_init__(self):
         check(self)
@@ -720,10 +730,11 @@ def with_model_file(config: Config) -> Config:
 
 
 def check_weights_file(weights: str) -> None:
-    """UserError unless `--backbone_weights` is `random`, `imagenet` or the path of a file."""
+    """UserError unless `--backbone_weights` is one of the words, or the path of a file."""
     require(
-        weights in ("random", "imagenet") or Path(weights).is_file(),
-        f"--backbone_weights={weights}: no such file; allowed are random, imagenet and the path of a file",
+        weights in BACKBONE_WEIGHTS or Path(weights).is_file(),
+        f"--backbone_weights={weights}: no such file; allowed are {', '.join(BACKBONE_WEIGHTS)} and the path "
+        "of a file",
     )
 
 

@@ -45,7 +45,7 @@ _OWN = _RUN.replace("--head_channels=8 ", "")  # a model of one's own has no suc
 
 
 def _recipe(name: str) -> str:
-    dataset = re.match("[a-z]+", name)[0]
+    dataset = "manifest" if name.startswith("own_video") else re.match("[a-z]+", name)[0]
     return (
         f"{TRAIN} --flagfile={{recipes}}/{name}.flags --data_dir={{{dataset}}} --model_dir={{out}} "
         "--image_size=64x64 --crop_size=64x64 --temporal_context=3 --head_channels=8 --batch_size=4 "
@@ -68,7 +68,8 @@ LINES = {
     # Other runs
     "all_labels": f"{_RUN} --method=taf --labels=all --batch_size=16 --gradient_accumulation_steps=2 "
     "--taf_weight=1 --change_rates=0,1e-3,1e-3,inf,inf --contrastive_loss=l2 --contrast_on=logits "
-    "--relative_change_rates --batch_norm_frames=all --kept_mb=0 --reader_threads=1",
+    "--relative_change_rates --batch_norm_frames=all --kept_mb=0 --reader_threads=1 "
+    "--class_weights=inverse_frequency",
     "slow": f"{_RUN} --method=slow --model=fcn8s --contrastive_loss=symmetric_cross_entropy --partner=key "
     "--dataset=manifest --data_dir={manifest} --on_bad_file=skip --allow_outside_files --subset=0.7 "
     "--label_fraction=0.5 --subset_seed=1 --eval_split=val --dtype=mixed_bfloat16 --strategy=single "
@@ -78,7 +79,8 @@ LINES = {
     "--eval_split=train --eval_batch_size=1 --dtype=mixed_float16 --checkpoint_minutes=0 --seed=1",
     "pseudo": f"{_RUN} --method=pseudo --model=fcn8s --teacher={{baseline}} --confidence=0 "
     "--partner=other_clip --eval_split=test --epochs=2 --learning_rate=0.02 --lr_power=0 --warmup_steps=0 "
-    "--momentum=0.5 --weight_decay=0 --batch_norm_momentum=0.5",
+    "--momentum=0.5 --weight_decay=0 --batch_norm_momentum=0.5 --class_weights=inverse_sqrt_frequency "
+    "--init_from={baseline}",
     "mean_teacher": f"{_RUN} --method=mean_teacher --model=fcn8s --blur --confidence=0 "
     "--teacher_momentum=0.5 --taf_weight=0.5",
     "auto": f"{_RUN} --method=taf --model=fcn8s --change_rates=auto --rates_from={{baseline}} "
@@ -173,6 +175,9 @@ ELSEWHERE = {
     (TRAIN, "backbone_weights", "imagenet"): (
         "models/test_models.py::test_imagenet_weights_of_a_fixed_size_serve_every_size"
     ),
+    (TRAIN, "backbone_weights", "auto"): (
+        "training/test_initial_weights.py::test_auto_is_imagenet_where_that_can_be_had"
+    ),
 }
 
 # --- What is documented -----------------------------------------------------------------------------
@@ -180,7 +185,7 @@ ELSEWHERE = {
 # Choices that only the help's text has; the last of them may stand for all other values.
 _CHOICES = {
     (TRAIN, "backbone"): (*config.BACKBONES, config.KERAS_CV_PREFIX),
-    (TRAIN, "backbone_weights"): ("random", "imagenet", "PATH"),
+    (TRAIN, "backbone_weights"): (*config.BACKBONE_WEIGHTS, "PATH"),
     (TRAIN, "output_stride"): tuple(map(str, config.OUTPUT_STRIDES["deeplabv3plus"])),
     (TRAIN, "change_rates"): ("auto", "NAME=NUMBER", "NUMBERS"),
     (TRAIN, "model"): (*config.BRANCHES, "FILE.keras", "FILE.py:FUNCTION"),

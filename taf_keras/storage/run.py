@@ -95,11 +95,18 @@ class Run:
         return metrics
 
     def as_begun(self, config: Config) -> Config:
-        """`config` with the rates that were measured when this run began, if it asks for the same ones."""
-        if not (config.measures_rates and self.config_file.is_file()):
+        """`config` with what `auto` became when this run began: measured rates, and the backbone's weights.
+
+        Rates are those if it asks for the same ones.
+        """
+        if not self.config_file.is_file():
             return config
+        if config.model.backbone_weights == "auto" and not self.config.model.is_own:
+            weights = self.config.model.backbone_weights
+            config = replace(config, model=replace(config.model, backbone_weights=weights))
         asked, begun = config.taf, self.config.taf
-        if (asked.rates_from, asked.rates_quantile) != (begun.rates_from, begun.rates_quantile):
+        same = (asked.rates_from, asked.rates_quantile) == (begun.rates_from, begun.rates_quantile)
+        if not config.measures_rates or not same:
             return config
         return replace(config, taf=replace(asked, change_rates=begun.change_rates))
 

@@ -32,17 +32,21 @@ def masked_mean(values, mask=None):
     return total / ops.maximum(count, 1)
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits, labels, class_weights=None):
     """Mean cross entropy over the labelled pixels of each example.
 
     Args:
         logits: float (batch, height, width, classes).
         labels: integer train ids (batch, height, width); VOID pixels, which include padding, do not count.
+        class_weights: float32 (classes,), a factor for the pixels of each class, or None.
     Returns: float32 (batch,); 0 for an example without a labelled pixel.
     """
     logits, labels = ops.cast(logits, "float32"), ops.cast(labels, "int32")
     counts = labels != VOID
-    per_pixel = ops.sparse_categorical_crossentropy(ops.where(counts, labels, 0), logits, from_logits=True)
+    labels = ops.where(counts, labels, 0)
+    per_pixel = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    if class_weights is not None:
+        per_pixel = per_pixel * ops.take(ops.convert_to_tensor(class_weights, "float32"), labels)
     return masked_mean(per_pixel, counts)
 
 

@@ -31,17 +31,17 @@ class Objective(Protocol):
 
 
 class KeyFrames:
-    """The baseline: cross entropy of the key frames."""
+    """The baseline: cross entropy of the key frames, with `class_weights` as in `losses.cross_entropy`."""
 
     terms, branches = ("cross_entropy", "taf"), ()  # its histories have the columns of Eq. 6's
 
-    def __init__(self, network: keras.Model):
-        self.network = network
+    def __init__(self, network: keras.Model, class_weights=None):
+        self.network, self.class_weights = network, class_weights
 
     def __call__(self, batch, training=True):
         batch = paste_key_frames(batch)
         logits = self.network(ops.cast(batch["image"], "float32"), training=training)
-        entropy = losses.cross_entropy(logits, batch["label"])
+        entropy = losses.cross_entropy(logits, batch["label"], self.class_weights)
         return {"cross_entropy": entropy, "taf": ops.zeros_like(entropy), "loss": entropy}
 
 
@@ -51,18 +51,20 @@ class Eq6:
     Args:
         term: with its network and its change rates.
         weight: λ.
+        class_weights: as in `losses.cross_entropy`.
     """
 
     terms = ("cross_entropy", "taf")
 
-    def __init__(self, term: TAFTerm, weight: float):
+    def __init__(self, term: TAFTerm, weight: float, class_weights=None):
         self.network, self.term, self.weight = term.network, term, weight
+        self.class_weights = class_weights
         self.branches = term.branches if term.swappable else ()
 
     def __call__(self, batch, training=True):
         """With `delta`, `slack` and `sampled` of the key frames, then of their partners."""
         outcome = self.term(*(batch[name] for name in INPUTS), training=training)
-        entropy = losses.cross_entropy(outcome.outputs, batch["label"])
+        entropy = losses.cross_entropy(outcome.outputs, batch["label"], self.class_weights)
         if outcome.taf is None:
             return {"cross_entropy": entropy, "taf": ops.zeros_like(entropy), "loss": entropy}
         return outcome.figures | {"cross_entropy": entropy, "loss": entropy + self.weight * outcome.taf}

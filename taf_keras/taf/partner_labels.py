@@ -31,6 +31,7 @@ class PartnerLabels:
             knows nothing. Labels that are made before count as the key frames' do.
         term: of TAF, with the same network, or None.
         taf_weight: λ.
+        class_weights: as in `losses.cross_entropy`, of key frames and partners.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class PartnerLabels:
         regularises: bool = False,
         term: TAFTerm | None = None,
         taf_weight: float = 0.0,
+        class_weights=None,
     ):
         self.network, self.weight, self.teacher, self.confidence = network, weight, teacher, confidence
         self.regularises, self.term, self.taf_weight = regularises, term, taf_weight
+        self.class_weights = class_weights
         self.parts = EqualParts(network, batch_norm_frames)
         self.terms = ("cross_entropy", "partner_cross_entropy", *(("taf",) if term else ()))
         self.branches = term.branches if term else ()
@@ -62,8 +65,8 @@ class PartnerLabels:
             with self.parts.of(2):
                 logits = self.network(frames, training=training)
             key, partner = ops.split(logits, 2, axis=0)
-        own = losses.cross_entropy(key, batch["label"])
-        other = losses.cross_entropy(partner, batch["partner_label"])
+        own = losses.cross_entropy(key, batch["label"], self.class_weights)
+        other = losses.cross_entropy(partner, batch["partner_label"], self.class_weights)
         if self.regularises:
             counts = ops.cast(batch["partner_label"] != VOID, "float32")
             other = other * losses.masked_mean(counts, batch["valid"])

@@ -17,11 +17,14 @@ from taf_keras.taf.partner_labels import PartnerLabels
 from taf_keras.taf.term import TAFTerm
 
 
-def build_objective(config: Config, network: keras.Model, teacher: Callable | None = None) -> Objective:
+def build_objective(
+    config: Config, network: keras.Model, teacher: Callable | None = None, class_weights=None
+) -> Objective:
     """The objective of `config.taf.method` for a network of `config.model`.
 
     Args:
         teacher: for `pseudo` and `mean_teacher`, see `PartnerLabels`.
+        class_weights: float32 (classes,), or None.
     Raises: UserError for a layer that is to be swapped and cannot be.
     """
     taf, labels = config.taf, config.partner_labels
@@ -35,10 +38,11 @@ def build_objective(config: Config, network: keras.Model, teacher: Callable | No
             taf.method == "mean_teacher",
             build_term(config, network) if config.swaps else None,
             taf.weight,
+            class_weights,
         )
     if config.uses_partners:
-        return Eq6(build_term(config, network), taf.weight)
-    return KeyFrames(network)
+        return Eq6(build_term(config, network), taf.weight, class_weights)
+    return KeyFrames(network, class_weights)
 
 
 def build_term(config: Config, network: keras.Model) -> TAFTerm:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 from taf_keras.config import Config, check_weights_file, with_model_file
 from taf_keras.datasets.load import class_table, evaluation_split, needed_splits, splits
@@ -26,11 +27,16 @@ def resolve(config: Config, run: Run) -> Config:
         _check_trained("teacher", config.partner_labels.teacher, config)
     if config.measures_rates:
         _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
+    if config.training.init_from and not Run(config.training.init_from).has_ended:
+        _refuse_unfinished("init_from", config.training.init_from)
     return _without_missing_validation(config)
 
 
 def _without_missing_validation(config: Config) -> Config:
-    """No validations where the data set has no val split and can do without; UserError where one is asked for."""
+    """No validations where the data set has no val split and can do without.
+
+    Raises: UserError where the best of them is asked for.
+    """
     data, validations = config.data, config.runtime.validations
     if not validations or "val" in (*needed_splits(data), *splits(data)):
         return config
@@ -41,11 +47,15 @@ def _without_missing_validation(config: Config) -> Config:
     return replace(config, runtime=replace(config.runtime, validations=0))
 
 
+def _refuse_unfinished(flag: str, folder: str) -> NoReturn:
+    raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
+
+
 def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:
     """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
     run = Run(folder)
     if not run.has_ended:
-        raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
+        _refuse_unfinished(flag, folder)
     trained = run.config
     if trained.data.dataset != config.data.dataset:
         raise UserError(

@@ -85,14 +85,16 @@ def train(config: Config) -> dict:
     from taf_keras.evaluation.confusion import ConfusionMatrix
     from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
     from taf_keras.evaluation.network import exported_checkpoint, load_network
-    from taf_keras.models.build import build_model
     from taf_keras.multi_worker.connection import broken_connections, share_state, wait_for_all
     from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
     from taf_keras.pipeline.batches import evaluation_batches, training_batches
     from taf_keras.serving.export import export_model
+    from taf_keras.storage.checkpoint import latest
     from taf_keras.training import callbacks, checkpoints, screens
     from taf_keras.training import steps as stepping
+    from taf_keras.training.class_weights import class_weights
     from taf_keras.training.formats import add_formats
+    from taf_keras.training.initial_weights import build_network, load_from
     from taf_keras.training.interruption import stop_requests
     from taf_keras.training.measure_rates import with_measured_rates
     from taf_keras.training.objective import build_objective, build_teacher
@@ -112,11 +114,15 @@ def train(config: Config) -> dict:
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.dtype)
         with strategy.scope():
-            network = build_model(config.model, len(classes))
+            network, config = build_network(config, len(classes))
             _check_input_size(config, network, frame)
+            if training.init_from and chief and latest(run.checkpoints) is None:
+                print(f"begins with {load_from(config, network, classes.names)}")
             teacher = build_teacher(config, network, classes.names)
             trainer = ReplicatedTrainer(
-                build_objective(config, network, teacher),
+                build_objective(
+                    config, network, teacher, class_weights(training.class_weights, splits["train"])
+                ),
                 ConfusionMatrix(classes.names),
                 replicas,
                 training.gradient_accumulation_steps,

@@ -68,6 +68,8 @@ COMMAND_LINE = {
     "confidence": ("0.7", 0.7),
     "teacher_momentum": ("0.9", 0.9),
     "optimizer": ("adamw", "adamw"),
+    "class_weights": ("inverse_frequency", "inverse_frequency"),
+    "init_from": ("runs/first", "runs/first"),
     "epochs": ("3", 3),
     "batch_size": ("6", 6),
     "gradient_accumulation_steps": ("3", 3),

@@ -36,6 +36,24 @@ def gradient(function, *values):
     return [g.numpy() for g in tape.gradient(result, values)]
 
 
+# --- Cross entropy with weights of classes ---
+
+
+def test_class_weights_are_factors_of_the_pixels_of_their_class():
+    """By hand: CE is log 4 where the label has 1/4, log 4/3 where it has 3/4; a void pixel counts nowhere."""
+    logits = pixels(QUARTER, QUARTER, QUARTER)
+    labels = np.int32([[[0, 1, VOID]]])
+    entropy = losses.cross_entropy(logits, labels, np.float32([3, 0.5]))
+    np.testing.assert_allclose(entropy, [(3 * math.log(4) + 0.5 * math.log(4 / 3)) / 2], rtol=1e-6)
+
+
+def test_class_weights_of_1_change_nothing():
+    logits, labels = random_logits(0), np.random.default_rng(1).integers(0, 6, (3, 4, 5))
+    np.testing.assert_array_equal(
+        losses.cross_entropy(logits, labels, np.ones(6, np.float32)), losses.cross_entropy(logits, labels)
+    )
+
+
 # --- R+ (Eq. 4) -------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,101 @@
+"""What a network begins with: the backbone's weights, or those of a run that has ended (`--init_from`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from taf_keras.config import Config, ModelConfig
+from taf_keras.errors import UserError
+from taf_keras.evaluation.network import exported_checkpoint, load_network
+from taf_keras.models.build import build_model
+from taf_keras.storage.run import Run
+
+
+def build_network(config: Config, classes: int) -> tuple[keras.Model, Config]:
+    """The network, and the configuration with what `--backbone_weights=auto` has become.
+
+    Raises: UserError for weights that were asked for and cannot be had.
+    """
+    model = config.model
+    if config.training.init_from:
+        return build_model(_with(model, "random"), classes), config
+    if model.backbone_weights != "auto":
+        return build_model(model, classes), config
+    try:
+        found = _with(model, "imagenet")
+        network = build_model(found, classes)
+    except UserError as error:
+        print(
+            f"warning: {error}; the backbone begins with random weights, which need many more labels and "
+            "steps for the same accuracy"
+        )
+        found = _with(model, "random")
+        network = build_model(found, classes)
+    return network, replace(config, model=found)
+
+
+def load_from(config: Config, network: keras.Model, class_names: Sequence[str]) -> str:
+    """Gives the network all weights of the run `init_from` that fit, and says in a sentence which.
+
+    What depends on the number of classes is copied class by class, by their names.
+
+    Raises: UserError for a run of another network, of which nothing fits.
+    """
+    run = Run(config.training.init_from)
+    names = list(run.metrics["per_class_iou"])
+    trained = load_network(run.config, names, exported_checkpoint(run, run.config)[1])
+    of_classes = [] if names == list(class_names) else _of_classes(run.config.model, len(names))
+    shared = [name for name in class_names if name in names]
+    to, of = ([table.index(name) for name in shared] for table in (list(class_names), names))
+    values, fitting = {variable.path: np.asarray(variable) for variable in trained.variables}, 0
+    for variable in network.variables:
+        value = values.get(variable.path)
+        if value is None or value.ndim != len(variable.shape):
+            continue
+        axes = _axes(of_classes, variable.path)
+        alike = [
+            a == b for i, (a, b) in enumerate(zip(value.shape, variable.shape, strict=True)) if i not in axes
+        ]
+        if not all(alike):
+            continue
+        if axes:
+            own = np.array(variable)
+            own[_only(own.ndim, axes, to)] = value[_only(own.ndim, axes, of)]
+            value = own
+        variable.assign(value)
+        fitting += 1
+    if not fitting:
+        raise UserError(f"--init_from={run.folder}: none of its weights fits {network.name}")
+    new = [name for name in class_names if name not in names]
+    text = f"{fitting} of {len(network.variables)} weights of {run.folder}"
+    return f"{text}; classes that it does not know: {', '.join(new)}" if new else text
+
+
+def _with(model: ModelConfig, weights: str) -> ModelConfig:
+    return model if model.is_own else replace(model, backbone_weights=weights)
+
+
+def _of_classes(model: ModelConfig, count: int) -> list[tuple[str, set[int]]]:
+    """(path, its axes) of variables whose shape depends on the number of classes: one more shows which."""
+    few, more = (build_model(_with(model, "random"), n).variables for n in (count, count + 1))
+    return [
+        (
+            variable.path,
+            {i for i, (a, b) in enumerate(zip(variable.shape, other.shape, strict=True)) if a != b},
+        )
+        for variable, other in zip(few, more, strict=True)
+        if variable.shape != other.shape
+    ]
+
+
+def _axes(of_classes: list[tuple[str, set[int]]], path: str) -> set[int]:
+    return next((axes for name, axes in of_classes if name == path), set())
+
+
+def _only(rank: int, axes: set[int], indices: list[int]):
+    """An index of those rows along `axes`, and of all along the others."""
+    return np.ix_(*(indices if axis in axes else slice(None) for axis in range(rank)))
