@@ -51,6 +51,12 @@ class Progress:
             self.stream.write(line + "\n")
         self.stream.flush()
 
+    def say(self, text: str) -> None:
+        """Writes a line of its own, above the one that is redrawn."""
+        start = "\r" if self.stream.isatty() else ""
+        self.stream.write(f"{start}{text.ljust(self.width)}\n")
+        self.stream.flush()
+
     def _line(self, seconds: float, text: str | Callable[[], str]) -> str:
         filled = _BAR * self.done // max(1, self.total)
         bar = "█" * filled + "░" * (_BAR - filled)

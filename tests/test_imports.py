@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Parts of taf_keras, from the ground up -> the parts that each may import, besides itself.
-_BASE = {"config", "settings", "errors", "progress", "files", "sizes", "tables", "devices"}
+_BASE = {"config", "settings", "errors", "progress", "files", "sizes", "tables", "devices", "run_flags"}
 _DATA = _BASE | {"clips", "streets", "datasets", "video", "inspection"}
 _METHOD = _DATA | {"pipeline", "models", "taf", "storage", "evaluation"}
 _TOP = {"command", "command_line"}  # how commands begin and end, and where train.py is
@@ -24,6 +24,7 @@ ALLOWED = {
     "command": {"errors"},
     "config": {"errors", "files", "settings", "sizes"},
     "settings": {"errors", "sizes"},
+    "run_flags": {"config", "settings"},
     "files": {"errors"},
     "devices": {"config", "errors"},
     "clips": _BASE,
@@ -37,20 +38,27 @@ ALLOWED = {
     "taf": _BASE | {"models"},
     "storage": _BASE,
     "evaluation": _DATA | {"pipeline", "models", "taf", "storage"},
-    "serving": _DATA | {"storage", "evaluation"},
+    "serving": _DATA | {"models", "storage", "evaluation"},
     "multi_worker": _BASE | {"models", "taf"},
     "training": _METHOD | {"serving", "multi_worker"},
     "experiments": _METHOD | {"serving"},
     "studies": _METHOD | {"experiments"},
-    "report": _METHOD | _TOP | {"experiments"},
+    "report": _METHOD | _TOP | {"experiments", "pages"},
+    "pages": set(),
+    "label_formats": _BASE | {"clips", "datasets"},
+    "annotation": _METHOD | {"label_formats", "serving"},
+    "viewer": _METHOD | {"pages"},
     # Commands: the top floor, which nothing below may know.
     "command_line": {"errors", "config"},
     "advise": _METHOD | _TOP | {"advice", "training"},
     "check": _DATA | _TOP,
     "extract": _DATA | _TOP,
+    "import_labels": _METHOD | _TOP | {"annotation", "label_formats"},
+    "label": _METHOD | _TOP | {"annotation"},
     "pack": _DATA | _TOP,
     "predict": _METHOD | _TOP | {"serving"},
     "sweep": _METHOD | _TOP | {"experiments"},
+    "view": _METHOD | _TOP | {"viewer"},
     "table1": _METHOD | _TOP | {"experiments"},
     "local_cluster": _BASE | _TOP,
 }

@@ -36,3 +36,18 @@ def test_steps_of_an_earlier_run_do_not_count_as_fast(clock):
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75, "1:15"), (3700, "1:01:40")])
 def test_clock(seconds, text):
     assert progress.clock(seconds) == text
+
+
+def test_a_line_of_its_own_covers_the_one_that_is_redrawn(clock):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    bar = progress.Progress("training", stream)
+    clock[0] = 1.0
+    bar(1, 100, "a long text at its end")
+    before = stream.getvalue()
+    bar.say("hello")
+    said = stream.getvalue().removeprefix(before)
+    assert said == "\r" + "hello".ljust(len(before) - 1) + "\n"

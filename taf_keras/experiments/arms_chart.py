@@ -13,7 +13,7 @@ from taf_keras.evaluation.charts import COLOURS, new_chart, save_chart, series_s
 from taf_keras.experiments.arms import Arm
 from taf_keras.experiments.comparison import with_error
 from taf_keras.experiments.presets import Sweep
-from taf_keras.experiments.settings import as_number
+from taf_keras.run_flags import as_number
 
 _LABEL = "mIoU, % (mean ± standard error)"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taf_keras.config import Config
-from taf_keras.experiments.settings import of_arm
+from taf_keras.run_flags import of_arm
 from taf_keras.storage.run import Run
 
 

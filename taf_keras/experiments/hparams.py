@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taf_keras.experiments.plan import Job
-from taf_keras.experiments.settings import as_number, differing, of_arm, settings
+from taf_keras.run_flags import as_number, differing, of_arm, settings
 from taf_keras.storage.run import METRICS
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from taf_keras.errors import UserError
 from taf_keras.experiments.comparison import results_of
 from taf_keras.experiments.grouping import FinishedArm, by_arm
-from taf_keras.experiments.settings import frames_seen
+from taf_keras.run_flags import frames_seen
 from taf_keras.storage.run import Run
 
 

@@ -8,27 +8,21 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from taf_keras.experiments.settings import as_flags, changed, differing, settings
+from taf_keras.pages.environment import environment
 from taf_keras.progress import clock
 from taf_keras.report.curves import arm_colour, plot_curves, read_histories
 from taf_keras.report.gather import Experiment
 from taf_keras.report.tables import LABELS, classes, results, weights
+from taf_keras.run_flags import as_flags, changed, differing, settings
 from taf_keras.storage.run import METRICS, Run
 
 _EXAMPLES = ("best", "median", "worst")  # of `pictures.write_pictures`
+_LABEL_MAPS = {"label_ids", "pictures"}  # folders of evaluate.py --save_label_ids and of taf_keras.view
 
 
 def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[Path], left_out) -> None:
     """Writes the page; it holds its pictures and needs nothing else."""
-    page = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("report.html.jinja")
+    page = environment(Path(__file__).parent).get_template("report.html.jinja")
     text = page.render(
         title=f"Report on {', '.join(map(str, folders))}",
         labels=list(LABELS.values()),
@@ -80,8 +74,13 @@ def _examples(runs: Iterable[Run]) -> tuple[int, list[dict]] | None:
 
 def _figures(folders: Iterable[Path]) -> list[dict]:
     """Every other picture in the folders: those of studies and of sweeps."""
-    found = (path for folder in folders for path in sorted(folder.rglob("*.png")))
-    paths = {path.resolve(): path for path in found if path.stem not in _EXAMPLES}
+    found = (
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*.png"))
+        if path.stem not in _EXAMPLES and not _LABEL_MAPS & set(path.relative_to(folder).parts)
+    )
+    paths = {path.resolve(): path for path in found}
     return [_photo(path, path.stem) | {"caption": path} for path in paths.values()]
 
 

@@ -11,7 +11,7 @@ from taf_keras.config import TEMPORAL_CONTEXT, DataConfig
 from taf_keras.datasets.load import evaluation_split
 from taf_keras.errors import UserError, require
 from taf_keras.experiments.grouping import FinishedArm, by_arm
-from taf_keras.experiments.settings import frames_seen
+from taf_keras.run_flags import frames_seen
 from taf_keras.storage.run import Run
 
 

@@ -19,12 +19,14 @@ from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.evaluate import Predict
 from taf_keras.evaluation.pictures import enlarged, predict_panel
 from taf_keras.files import replaced
-from taf_keras.progress import Progress
+from taf_keras.progress import Progress, clock
 from taf_keras.storage import checkpoint
 from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.steps import CountSteps, EveryFewSteps, WriteSteps
+
+_WORTH_SAYING_S = 60.0
 
 
 class StepLogs(CountSteps):
@@ -141,11 +143,15 @@ class StopAtNaN(EveryFewSteps):
 
 
 class ShowProgress(CountSteps):
-    """One line for the whole training: steps, time left, losses, last validation."""
+    """One line for the whole training: steps, time left, losses, last validation.
+
+    After two epochs another says how long all will take. The first one's time is no measure: it traces.
+    """
 
     def __init__(self, progress: Progress, first_step: int, steps: int):
         super().__init__(first_step)
         self.progress, self.steps, self.validation = progress, steps, ""
+        self.epoch_ends: list[float] = []
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -154,6 +160,12 @@ class ShowProgress(CountSteps):
     def on_epoch_end(self, epoch, logs=None):
         if "val_miou" in logs:
             self.validation = f"  val mIoU {float(logs['val_miou']):.1%}"
+        self.epoch_ends.append(time.monotonic())
+        if len(self.epoch_ends) == 2:
+            seconds = self.epoch_ends[1] - self.epoch_ends[0]
+            left = seconds * (self.steps - self.step) / max(1, self.step - self.epoch_began)
+            if left >= _WORTH_SAYING_S:
+                self.progress.say(f"an epoch takes {seconds:.1f} s: about {clock(left)} to go")
 
 
 class WritePictures(keras.callbacks.Callback):

@@ -64,7 +64,7 @@ def load_from(config: Config, network: keras.Model, class_names: Sequence[str]) 
             continue
         if axes:
             own = np.array(variable)
-            own[_only(own.ndim, axes, to)] = value[_only(own.ndim, axes, of)]
+            own[_only(own.shape, axes, to)] = value[_only(value.shape, axes, of)]
             value = own
         variable.assign(value)
         fitting += 1
@@ -96,6 +96,6 @@ def _axes(of_classes: list[tuple[str, set[int]]], path: str) -> set[int]:
     return next((axes for name, axes in of_classes if name == path), set())
 
 
-def _only(rank: int, axes: set[int], indices: list[int]):
+def _only(shape: tuple[int, ...], axes: set[int], indices: list[int]) -> tuple[np.ndarray, ...]:
     """An index of those rows along `axes`, and of all along the others."""
-    return np.ix_(*(indices if axis in axes else slice(None) for axis in range(rank)))
+    return np.ix_(*(indices if axis in axes else range(size) for axis, size in enumerate(shape)))

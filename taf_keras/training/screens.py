@@ -14,6 +14,7 @@ from taf_keras.evaluation.evaluate import describe
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.progress import clock
 from taf_keras.storage.run import Run
+from taf_keras.training.gain import gain
 
 
 def announce(
@@ -64,3 +65,5 @@ def last(run: Run, metrics: dict) -> None:
         f"  evaluate it    python evaluate.py --model_dir={run.folder} --split=val\n"
         f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
     )
+    if line := gain(run):
+        print(f"\n{line}")

@@ -82,6 +82,19 @@ def test_progress_counts_steps(per_call, expected):
     assert shown == [(step, 15) for step in expected]
 
 
+def test_after_two_epochs_the_time_to_go_is_said(monkeypatch):
+    """Epochs of 5 steps: the first takes 90 s with its tracing, each other 20 s; 8 of 10 are left."""
+    stream, clock = io.StringIO(), iter([90.0, 110.0, 130.0])
+    progress = ShowProgress(Progress("training", stream), 0, 50)
+    progress.set_params({"steps": 5})
+    monkeypatch.setattr("taf_keras.training.callbacks.time.monotonic", clock.__next__)
+    for epoch in range(3):
+        progress.on_epoch_begin(epoch)
+        progress.step += 5
+        progress.on_epoch_end(epoch, {})
+    assert stream.getvalue() == "an epoch takes 20.0 s: about 2:40 to go\n"
+
+
 def test_images_per_second_counts_steps(monkeypatch):
     """A clock that says 2 s at every look: 2, 4, 5 steps of 8 images are 8, 16, 20 images per second."""
     logs = StepLogs(images_per_step=8)

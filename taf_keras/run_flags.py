@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -67,6 +68,17 @@ def changed(values: dict[str, str]) -> dict[str, str]:
 def as_flags(values: dict[str, str]) -> list[str]:
     """{flag: its text} as words of a command line."""
     return [f"--{name}={text}" for name, text in values.items()]
+
+
+def baseline_command(config: Config, program: Sequence[str], model_dir: str) -> str:
+    """The command line of a baseline that sees what a TAF run sees: as many key frames a step, and steps."""
+    batch_size = config.key_frames_per_step
+    taf = replace(Config().taf, method="baseline")
+    words = changed(
+        settings(replace(config, taf=taf, training=replace(config.training, batch_size=batch_size)))
+    )
+    words |= {"seed": str(config.training.seed), "model_dir": model_dir}
+    return shlex.join([*program, *as_flags(words)])
 
 
 def as_number(text: str) -> float:
