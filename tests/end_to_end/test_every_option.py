@@ -28,6 +28,7 @@ from options import (
     REPORT,
     SWEEP,
     TRAIN,
+    VIEW,
     flag_values,
     has_real_backbone,
     run_command,
@@ -273,6 +274,7 @@ LEFT = {
     PACK: ["index.json", "train-*.tfrecord"],
     PREDICT: ["a_labels.png", "a_overlay.png"],
     REPORT: ["report.html"],
+    VIEW: ["index.html", "pictures/*/0_*"],
     SWEEP: ["results.csv", "runs.csv", "miou.png", "tensorboard/*"],
     CLUSTER: ["metrics.json", "export/saved_model.pb"],
 }

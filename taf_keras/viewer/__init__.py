@@ -1,0 +1,1 @@
+"""The predictions of a run as a page to look at."""
