@@ -30,7 +30,7 @@ RECIPES = {path.stem: path for path in sorted((ROOT / "flags" / "recipes").glob(
 TRAIN, EVALUATE = "train.py", "evaluate.py"
 ADVISE, CHECK, EXTRACT, PACK = (f"taf_keras.{name}" for name in ("advise", "check", "extract", "pack"))
 PREDICT, CLUSTER = "taf_keras.predict", "taf_keras.local_cluster"
-VIEW = "taf_keras.view"
+LABEL, IMPORT, VIEW = (f"taf_keras.{name}" for name in ("label", "import_labels", "view"))
 SWEEP, TABLE1, REPORT = (f"taf_keras.{name}" for name in ("sweep", "table1", "report"))
 
 # --- What is executed -------------------------------------------------------------------------------
@@ -136,7 +136,11 @@ LINES = {
     "pack_manifest": f"{PACK} --dataset=manifest --data_dir={{manifest}} --output_dir={{out}} "
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "predict": f"{PREDICT} {{images}} --model={{baseline}}/export --output_dir={{out}}",
-    "view": f"{VIEW} {{baseline}} --split=val --frames=3 --max_clips=1 --data_dir={{clips}} --output_dir={{out}}",
+    "label": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --seconds=0.2-3 --every=2 "
+    "--size=32x48",
+    "label_the_unsure": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --model={{baseline}}",
+    "view": f"{VIEW} {{baseline}} --split=val --frames=3 --max_clips=1 --data_dir={{clips}} "
+    "--output_dir={{out}}",
     "view_train": f"{VIEW} {{baseline}} --split=train --output_dir={{out}}",
     "view_test": f"{VIEW} {{baseline}} --split=test --output_dir={{out}}",
     "view_auto": f"{VIEW} {{slow}} --split=auto --output_dir={{out}}",

@@ -173,7 +173,7 @@ def test_backslashes_are_slashes_where_that_finds_the_file(root):
 
 
 def test_without_val_csv_the_last_part_of_train_csv_is_set_aside(root):
-    rows = [f"quay,{n},{n}.png,{'l%d.png' % n if n % 10 == 0 else ''}" for n in range(100)]
+    rows = [f"quay,{n},{n}.png," + f"l{n}.png" * (n % 10 == 0) for n in range(100)]
     write_list(root, "\n".join([HEADER, *rows]) + "\n")
     train, val = (reader.load_split(str(root), name, 6) for name in ("train", "val"))
     assert [clip.key_number for clip in val.clips] == [80, 90]
@@ -241,7 +241,8 @@ def test_what_is_no_list_is_refused(root, text, message, on_bad_file):
 def test_a_missing_list_or_folder_says_what_it_must_hold(root, tmp_path):
     message = refusal(reader.load_split, str(root), "val", 4)
     assert message == (
-        f"{root}/val.csv: No such file, and train.csv has 3 labels: of 5 or more some are set aside for validation"
+        f"{root}/val.csv: No such file, and train.csv has 3 labels: of 5 or more some are set aside for "
+        "validation"
     )
     message = refusal(reader.load_split, str(root), "test", 4)
     assert (

@@ -18,9 +18,9 @@ from absl.flags import FlagValues
 from flags import CONFIG_MODULES, config_from_flags
 from taf_keras.config import Config, TAFConfig
 from taf_keras.errors import UserError
-from taf_keras.run_flags import as_flags, changed, settings
 from taf_keras.report import gather as report
 from taf_keras.report.__main__ import main
+from taf_keras.run_flags import as_flags, changed, settings
 from taf_keras.sweep import build_sweep
 
 BASELINE = Config(taf=TAFConfig(method="baseline"))

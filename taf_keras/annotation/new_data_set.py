@@ -1,0 +1,192 @@
+"""Labels and the videos they belong to -> a data set that trains.
+
+    classes.json                names and colours; a label map holds the position of a class, or 255 for void
+    labels/VIDEO/NNNNNN.png     the label maps
+    frames/VIDEO/NNNNNN.jpg     the labelled frames and those around them
+    train.csv, val.csv          the lists, val apart from train in time
+    import.json                 the settings that all labels and frames have in common
+
+The lists come last: what a killed run leaves is no data set yet, and the same command completes it. A second
+export is added: classes keep their ids, and labels that it does not have stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from taf_keras.annotation.class_merge import as_json, existing_classes, merged
+from taf_keras.annotation.footage import Footage
+from taf_keras.annotation.frame_names import Place
+from taf_keras.annotation.import_files import frame_path, label_counts, labels_there, window, write_labels
+from taf_keras.annotation.import_lists import now_for_validation, write_lists
+from taf_keras.annotation.import_record import forget_frames, new_record, read_record, require_same
+from taf_keras.annotation.labelled_frames import LabelledFrames, labelled_frames
+from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.hold_out import Keys, hold_out
+from taf_keras.errors import BadFileError, UserError
+from taf_keras.files import write_json, writes
+from taf_keras.label_formats.export import Export
+from taf_keras.sizes import Size
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How labels become a data set.
+
+    Attributes:
+        temporal_context: frames on each side of a labelled one.
+        image_size: (height, width) of frames and label maps, px; None is each video's own.
+        val_share: of the labelled frames, set aside for validation; 0 for none.
+        background: the class of what nobody has labelled; None is void.
+    """
+
+    temporal_context: int
+    image_size: Size | None
+    val_share: float
+    background: str | None
+
+
+@dataclass(eq=False)
+class NewDataSet:
+    """What was made.
+
+    Attributes:
+        classes: its classes.
+        pixels: labelled frames -> int64 (256,), how many pixels have each id.
+        train, val: numbers of the labelled frames of each video.
+        unlabelled_share: of the pixels of this export, those that nobody has labelled.
+        left_out: labels that could not be used.
+        notes: sentences for the user.
+    """
+
+    classes: ClassTable
+    pixels: dict[Place, np.ndarray]
+    train: Keys
+    val: Keys
+    unlabelled_share: float
+    left_out: list[BadFileError]
+    notes: list[str]
+
+
+def make_data_set(
+    export: Export,
+    videos: Mapping[str, Footage],
+    index: Mapping[str, Place],
+    stills: Mapping[Place, Path],
+    table: ClassTable | None,
+    output_dir: Path,
+    settings: Settings,
+) -> NewDataSet:
+    """Writes the data set, or adds to the one that is there.
+
+    Args:
+        videos: by their names.
+        index: of index.csv, or empty.
+        stills: images of labelled frames that lie elsewhere, to compare with the video.
+        table: of `--classes`, or None.
+    Raises: UserError, before anything is written, where nothing can be used or what is there would change.
+    """
+    before = read_record(output_dir)
+    classes, ids, dropped = merged(export, table, settings.background, existing_classes(output_dir))
+    frames = labelled_frames(export, videos, index, ids, settings.image_size)
+    notes = [f"class {name}: not in --classes, void" for name in dropped]
+    notes += [f"{count} × label map {what}" for what, count in frames.said.items()]
+    _require_some(frames)
+    for name, footage in videos.items():
+        footage.offset = before.videos.get(name, {}).get("index_offset", 0)
+        notes += _compare(frames, footage, stills)
+    record = new_record(settings.background, videos, settings.image_size)
+    old = labels_there(output_dir)
+    if all(place in frames.maps for place in old):  # all labels are made anew
+        kept: dict[Place, np.ndarray] = {}
+    else:
+        require_same(before, record, output_dir)
+        kept = {place: label_counts(path) for place, path in old.items()}
+        _drop_other_labels(frames, old, output_dir)
+        _require_some(frames)
+        record.videos = before.videos | record.videos
+    _require_several_classes(classes, {**kept, **frames.pixels}, settings)
+
+    with writes(output_dir):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        forget_frames(before, record, output_dir)
+        record.save(output_dir)
+        write_json(output_dir / "classes.json", as_json(classes))
+    _write_frames(frames, videos, output_dir, settings)
+    write_labels(frames.maps, output_dir)
+    pixels = {**kept, **frames.pixels}
+    keys: dict[str, list[int]] = {}
+    for video, number in sorted(pixels):
+        keys.setdefault(video, []).append(number)
+    train, val = keys, {}
+    if settings.val_share:
+        train, val = hold_out(keys, settings.val_share, 2 * settings.temporal_context)
+    if moved := now_for_validation(output_dir, val):
+        notes.append(
+            f"{moved} × labelled frame that was for training and is for validation now: judge models trained "
+            "before by other frames"
+        )
+    if not write_lists(output_dir, train, val, settings.temporal_context):
+        notes.append("no frame beside a labelled one: TAF has no partners, --method=baseline trains without")
+    share = frames.unlabelled / max(1, frames.total)
+    return NewDataSet(classes, pixels, train, val, share, frames.left_out, notes)
+
+
+def _compare(frames: LabelledFrames, footage: Footage, stills: Mapping[Place, Path]) -> list[str]:
+    """Drops labels whose image is not the frame that its name tells. Returns: sentences for the user."""
+    images = {n: path for (video, n), path in {**stills, **frames.pictures}.items() if video == footage.name}
+    said, wrong = footage.check({n: path for n, path in images.items() if (footage.name, n) in frames.maps})
+    for number, reason in wrong.items():
+        frames.drop((footage.name, number), reason)
+    _require_some(frames)
+    return said
+
+
+def _require_some(frames: LabelledFrames) -> None:
+    if not frames.maps:
+        first = f"; the first of {len(frames.left_out)}: {frames.left_out[0]}" if frames.left_out else ""
+        raise UserError(f"no label can be used{first}")
+
+
+def _require_several_classes(
+    classes: ClassTable, pixels: Mapping[Place, np.ndarray], settings: Settings
+) -> None:
+    """Of one class alone there is nothing to learn: most often the rest is meant to be background."""
+    counts = sum(pixels.values())[: len(classes)]
+    present = [name for name, count in zip(classes.names, counts, strict=True) if count]
+    if len(present) < 2:
+        text = f"the labels show the class {present[0]} alone, and nothing to tell it from"
+        if settings.background is None:
+            text += ": --background=background makes a class of what nobody has labelled"
+        raise UserError(text)
+
+
+def _drop_other_labels(frames: LabelledFrames, old: Mapping[Place, Path], output_dir: Path) -> None:
+    """A label that is there stays. The same one once more is no matter."""
+    for place in sorted(set(old) & set(frames.maps)):
+        if old[place].read_bytes() != frames.maps[place]:
+            path = old[place].relative_to(output_dir)
+            reason = f"has another label in {output_dir} already, which stays; remove {path} to replace it"
+            frames.drop(place, reason)
+
+
+def _write_frames(
+    frames: LabelledFrames, videos: Mapping[str, Footage], output_dir: Path, settings: Settings
+) -> None:
+    """The frames around labels that are not there yet; labels whose own frame the video lacks are dropped."""
+    for name, footage in videos.items():
+        numbers = [number for video, number in frames.maps if video == name]
+        paths = {n: frame_path(output_dir, (name, n)) for n in window(numbers, settings.temporal_context)}
+        targets = {n: path for n, path in paths.items() if not path.exists()}
+        if targets:
+            with writes(output_dir):
+                (output_dir / "frames" / name).mkdir(parents=True, exist_ok=True)
+            footage.write(targets, settings.image_size or footage.size)
+        for number in numbers:
+            if not paths[number].exists():
+                frames.drop((name, number), f"{footage.source} has no such frame")
+    _require_some(frames)
