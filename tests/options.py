@@ -46,11 +46,13 @@ _OWN = _RUN.replace("--head_channels=8 ", "")  # a model of one's own has no suc
 
 
 def _recipe(name: str) -> str:
-    dataset = "manifest" if name.startswith("own_video") else re.match("[a-z]+", name)[0]
+    dataset, more = re.match("[a-z]+", name)[0], ""
+    if name.startswith("own_video"):
+        dataset, more = "manifest", " --on_bad_file=skip --allow_outside_files"
     return (
         f"{TRAIN} --flagfile={{recipes}}/{name}.flags --data_dir={{{dataset}}} --model_dir={{out}} "
         "--image_size=64x64 --crop_size=64x64 --temporal_context=3 --head_channels=8 --batch_size=4 "
-        "--epochs=1 --validations=0"
+        f"--epochs=1 --validations=0{more}"
     )
 
 
@@ -72,6 +74,7 @@ LINES = {
     "--relative_change_rates --batch_norm_frames=all --kept_mb=0 --reader_threads=1 "
     "--class_weights=inverse_frequency",
     "slow": f"{_RUN} --method=slow --model=fcn8s --contrastive_loss=symmetric_cross_entropy --partner=key "
+    "--symmetric=key "
     "--dataset=manifest --data_dir={manifest} --on_bad_file=skip --allow_outside_files --subset=0.7 "
     "--label_fraction=0.5 --subset_seed=1 --eval_split=val --dtype=mixed_bfloat16 --strategy=single "
     "--deterministic --jit_compile=false",
@@ -85,7 +88,7 @@ LINES = {
     "mean_teacher": f"{_RUN} --method=mean_teacher --model=fcn8s --blur --confidence=0 "
     "--teacher_momentum=0.5 --taf_weight=0.5",
     "auto": f"{_RUN} --method=taf --model=fcn8s --change_rates=auto --rates_from={{baseline}} "
-    "--rates_quantile=0.5 --batch_size=16",
+    "--rates_quantile=0.5 --batch_size=16 --symmetric=sampled",
     "mobilenetv2": f"{_RUN} --method=baseline --backbone=mobilenetv2 --backbone_width=0.35 "
     "--backbone_weights={weights}/mobilenetv2.weights.h5 --output_stride=8 --learning_rate=1e-9",
     "resnet50": f"{_RUN} --method=baseline --backbone=resnet50 --output_stride=16 --backbone_weights=random",
@@ -139,6 +142,10 @@ LINES = {
     "label": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --seconds=0.2-3 --every=2 "
     "--size=32x48",
     "label_the_unsure": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --model={{baseline}}",
+    "import": f"{IMPORT} {{masks}}/masks --video={{videos}}/street.avi --output_dir={{out}} "
+    "--temporal_context=2 --image_size=32x48 --val_share=0.4 --classes={masks}/classes.txt --background=rest",
+    "import_frames": f"{IMPORT} {{masks}}/masks --frames={{masks}}/frames --output_dir={{out}} "
+    "--classes={masks}/classes.txt",
     "view": f"{VIEW} {{baseline}} --split=val --frames=3 --max_clips=1 --data_dir={{clips}} "
     "--output_dir={{out}}",
     "view_train": f"{VIEW} {{baseline}} --split=train --output_dir={{out}}",
@@ -178,6 +185,13 @@ ELSEWHERE = {
         for command, test in (
             (SWEEP, "test_what_ends_a_sweep_ends_its_runs_on_all_nodes_and_it_goes_on_later"),
             (TABLE1, "test_table1_on_ray"),
+        )
+    },
+    **{
+        (IMPORT, "format", kind): "label_formats/test_tools.py::test_every_export_becomes_a_data_set"
+        for kind in (
+            *("cvat_mask", "cvat_xml", "camvid", "coco", "labelme", "label_studio", "roboflow"),
+            *("supervisely", "voc", "plain"),
         )
     },
     # Nothing is downloaded in a test: something else stands in for the weights.
@@ -288,7 +302,7 @@ def acting(run: Config, words: list[str]) -> dict[str, bool]:
     method, dataset = run.taf.method, run.data.dataset
     conditions = {
         "temporal_context partner batch_norm_frames": run.uses_partners,
-        "taf_weight change_rates contrastive_loss contrast_on relative_change_rates": method
+        "taf_weight change_rates contrastive_loss contrast_on relative_change_rates symmetric": method
         in ("taf", "slow")
         or run.swaps,
         "rates_from rates_quantile": run.measures_rates,

@@ -21,6 +21,7 @@ from options import (
     CLUSTER,
     EVALUATE,
     EXTRACT,
+    IMPORT,
     LABEL,
     LINES,
     PACK,
@@ -94,6 +95,14 @@ def save(path: Path, pixels: np.ndarray) -> None:
 def write_videos(root: Path) -> None:
     root.mkdir()
     write_video(root / "street.avi", map(picture, range(60)))
+
+
+def write_masks(root: Path) -> None:
+    """What an annotation tool leaves of five frames: masks of ids, the stills, and the names of the classes."""
+    for number in (10, 20, 30, 40, 50):
+        save(root / "masks" / f"street_{number:06d}.png", label(number))
+        save(root / "frames" / f"street_{number:06d}.png", picture(number))
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
 
 
 def write_stills(root: Path) -> None:
@@ -171,6 +180,7 @@ def two_levels(classes):
 FILES = {
     "networks": write_networks,
     "videos": write_videos,
+    "masks": write_masks,
     "cityscapes": write_city,
     "weights": write_weights,
     "images": lambda root: save(root / "a.png", picture(5)),
@@ -275,6 +285,7 @@ LEFT = {
     PACK: ["index.json", "train-*.tfrecord"],
     PREDICT: ["a_labels.png", "a_overlay.png"],
     REPORT: ["report.html"],
+    IMPORT: ["classes.json", "train.csv", "val.csv", "frames/street/*.jpg", "labels/street/*.png"],
     LABEL: ["index.csv", "contact_sheet.jpg", "images/*.png"],
     VIEW: ["index.html", "pictures/*/0_*"],
     SWEEP: ["results.csv", "runs.csv", "miou.png", "tensorboard/*"],

@@ -1,0 +1,72 @@
+"""Plain masks: pictures of ids or colours that `--classes` explains, or of two values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from taf_keras.clips.clip import VOID, ClassTable
+from taf_keras.errors import BadFileError, UserError
+from taf_keras.label_formats import picture_masks
+from taf_keras.label_formats.class_files import FORM
+from taf_keras.label_formats.export import Export
+from taf_keras.label_formats.open_export import files
+
+_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "SegmentationClass")
+_TWO = {"background": (0, 0, 0), "object": (255, 255, 255)}
+_SHOWN = 8
+
+
+def read(folder: Path, table: ClassTable | None) -> Export:
+    """Masks are the PNG files of a folder named masks or labels where there is one, else all PNG files."""
+    masks = _mask_files(folder)
+    found, left_out = _values(masks)
+    coloured = any(value.ndim == 2 for value in found.values())
+    ids = sorted({int(v) for value in found.values() if value.ndim == 1 for v in value})
+    if table is None:
+        if coloured or not (set(ids) <= {0, 1} or set(ids) <= {0, 255}):
+            raise UserError(f"{_described(found, ids)}, and nothing says which class is which: {_GIVE}")
+        table = ClassTable(tuple(_TWO), tuple(_TWO.values()), {0: 0, ids[-1]: 1} if ids[-1] else {0: 0})
+    elif coloured and not table.raw_colours:
+        raise UserError(f"{_described(found, ids)}, and --classes gives no colours: {_GIVE}")
+    elif len(table) == 2 and table.raw_ids == {0: 0, 1: 1, VOID: VOID} and ids in ([0, 255], [255]):
+        table = ClassTable(table.names, table.colours, {0: 0, 255: 1}, table.raw_colours)
+    export = Export(dict(zip(table.names, table.colours, strict=True)), left_out=left_out)
+    pictures = picture_masks.pictures_by_name(folder)
+    for path in found:
+        read_one = picture_masks.reader(path, list(table.names), table.raw_ids, table.raw_colours)
+        export.add(path.relative_to(folder).as_posix(), read_one, pictures.get(path.stem))
+    return export
+
+
+_GIVE = f"give --classes=FILE with {FORM}"
+
+
+def _mask_files(folder: Path) -> list[Path]:
+    found = files(folder, {".png", ".bmp", ".tif", ".tiff"})
+    named = [path for path in found if set(path.relative_to(folder).parts[:-1]) & set(_FOLDERS)]
+    pictures = set(picture_masks.pictures_by_name(folder, found).values())
+    masks = named or [path for path in found if path not in pictures]
+    if not masks:
+        raise UserError(f"{folder.name}: holds no masks, PNG files of ids or colours")
+    return masks
+
+
+def _values(masks: list[Path]) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
+    found, left_out = {}, []
+    for path in masks:
+        try:
+            found[path] = picture_masks.values(path)
+        except BadFileError as error:
+            left_out.append(error)
+    if not found:
+        raise UserError(f"no mask can be read: {left_out[0]}")
+    return found, left_out
+
+
+def _described(found: dict[Path, np.ndarray], ids: list[int]) -> str:
+    colours = sorted({tuple(c) for value in found.values() if value.ndim == 2 for c in value.tolist()})
+    shown = ["/".join(map(str, colour)) for colour in colours] or list(map(str, ids))
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return f"the masks hold the {'colours' if colours else 'ids'} {', '.join(shown[:_SHOWN])}{more}"
