@@ -26,6 +26,7 @@ BATCH_NORM_FRAMES = ("key", "all")
 PARTNERS = ("neighbour", "key", "other_clip")
 CONTRASTIVE_LOSSES = ("l1", "l2", "symmetric_cross_entropy")
 CONTRAST_ON = ("probabilities", "logits")
+SYMMETRIC = ("both", "key", "sampled")
 DTYPES = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker")
 JIT_COMPILE = ("auto", "true", "false")
@@ -304,6 +305,9 @@ class TAFConfig:
         batch_norm_frames: Frames of a training batch whose statistics batch norm uses, for all of the batch:
             key, the key frames before any swap; or all. The paper does not say. Default: ours, by measurement
             (README).
+        symmetric: Which frames of a pair take a branch of the other. both: Eq. 6; key: the key frame alone,
+            as in Eq. 5, for which the head Ω sees half as much; sampled: one of the two, sampled for each
+            pair, with twice the weight, so that the expected loss is that of both. The paper: both.
     """
 
     method: str = setting("taf", choices=METHODS)
@@ -317,6 +321,7 @@ class TAFConfig:
     contrast_on: str = setting("probabilities", choices=CONTRAST_ON)
     relative: bool = setting(False, flag="relative_change_rates")
     batch_norm_frames: str = setting("key", choices=BATCH_NORM_FRAMES)
+    symmetric: str = setting("both", choices=SYMMETRIC)
 
     def __post_init__(self):
         check(self)
@@ -511,6 +516,11 @@ class Config:
             object.__setattr__(self, "taf", taf)
         self._check_change_rates()
         self._check_augmentation()
+        require(
+            self.taf.symmetric == "both" or not self.labels_partners,
+            f"--symmetric={self.taf.symmetric}: --method={self.taf.method} looks at the partners anyway; "
+            "allowed is both",
+        )
         require(
             self.taf.method != "pseudo" or self.partner_labels.teacher is not None,
             "--method=pseudo needs --teacher, the model_dir of a trained baseline",

@@ -19,6 +19,7 @@ from taf_keras.pipeline.pairing import (
     sample_blur,
     sample_jitter,
     sample_rectangle,
+    sample_side,
     sample_stranger,
 )
 from taf_keras.pipeline.propagate import propagate_label
@@ -45,6 +46,7 @@ class TrainingExamples:
         partner: partner frame, uint8 (h, w, 3), the same crop.
         offset_frames: n, int32.
         key_branch, partner_branch: i1 and i2, int32.
+        partner_takes: with `samples_side`, bool, of `pairing.sample_side`.
         partner_label: for `propagate`, train ids carried to the partner, uint8 (h, w).
     With `color_jitter` there is also jitter, float32 (3,), of `pairing.sample_jitter`; with `cutmix` pasted,
     bool (h, w), where the example is to show another one. For `mean_teacher` there are weak_partner, the
@@ -59,6 +61,7 @@ class TrainingExamples:
         flow_tolerance_px: for `propagate`, see `PartnerLabelConfig`.
         kept_mb: memory for decoded key frames, MB.
         weak_partners: as for `mean_teacher`.
+        samples_side: as for `--symmetric=sampled`.
     """
 
     def __init__(
@@ -73,12 +76,13 @@ class TrainingExamples:
         flow_tolerance_px: float | None = None,
         kept_mb: float = RuntimeConfig.kept_mb,
         weak_partners: bool = False,
+        samples_side: bool = False,
     ):
         if data.partner == "other_clip" and len(split.clips) < 2:
             raise UserError("--partner=other_clip: needs two clips or more")
         self.clips, self.classes, self.data, self.seed = split.clips, split.classes, data, seed
         self.partners, self.branches, self.flow_tolerance_px = partners, branches, flow_tolerance_px
-        self.weak_partners = weak_partners
+        self.weak_partners, self.samples_side = weak_partners, samples_side
         self.per_epoch = math.ceil(len(self.clips) / key_frames) * key_frames
         # Key frames and their label maps come again in every epoch, and decoding them is half of the work.
         # So those that fit stay decoded.
@@ -99,6 +103,7 @@ class TrainingExamples:
             flow_tolerance_px=config.partner_labels.flow_tolerance_px if propagates else None,
             kept_mb=config.runtime.kept_mb,
             weak_partners=config.taf.method == "mean_teacher",
+            samples_side=config.taf.symmetric == "sampled",
         )
 
     def __call__(self, position: int) -> dict[str, np.ndarray]:
@@ -130,6 +135,8 @@ class TrainingExamples:
             arrays["partner"] = blurred(partner, sigma)
             for name in ("offset_frames", "key_branch", "partner_branch"):
                 arrays[name] = np.int32(getattr(sampled, name))
+            if self.samples_side:
+                arrays["partner_takes"] = np.bool_(sample_side(place))
         return arrays
 
     def _key_frame(self, example: int) -> tuple[np.ndarray, np.ndarray]:

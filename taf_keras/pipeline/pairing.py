@@ -16,7 +16,7 @@ import numpy as np
 from taf_keras.clips.clip import Clip
 
 # One stream of random numbers for each purpose, so that more of one never shifts another.
-_ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER, _BLUR, _PASTE = range(7)
+_ORDER, _AUGMENT, _PAIR, _COLOUR, _OTHER, _BLUR, _PASTE, _SIDE = range(8)
 
 # Largest changes of colour: of brightness as a share of the range, of contrast and saturation as factors
 # 1 ± this.
@@ -137,6 +137,11 @@ def sample_rectangle(place: Place) -> tuple[float, float, float, float]:
     height, width = min(1.0, area**0.5 * stretch), min(1.0, area**0.5 / stretch)
     top, left = y * (1 - height), x * (1 - width)
     return top, left, top + height, left + width
+
+
+def sample_side(place: Place) -> bool:
+    """Whether the partner of one pair takes a branch, and not its key frame, for `--symmetric=sampled`."""
+    return bool(place._random(_SIDE).random() < 0.5)
 
 
 def sample_stranger(place: Place, clips: Sequence[Clip], temporal_context: int) -> tuple[Clip, int]:

@@ -63,7 +63,8 @@ class Eq6:
 
     def __call__(self, batch, training=True):
         """With `delta`, `slack` and `sampled` of the key frames, then of their partners."""
-        outcome = self.term(*(batch[name] for name in INPUTS), training=training)
+        side = batch.get("partner_takes")
+        outcome = self.term(*(batch[name] for name in INPUTS), partner_takes=side, training=training)
         entropy = losses.cross_entropy(outcome.outputs, batch["label"], self.class_weights)
         if outcome.taf is None:
             return {"cross_entropy": entropy, "taf": ops.zeros_like(entropy), "loss": entropy}

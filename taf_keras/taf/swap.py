@@ -26,9 +26,17 @@ def take_branches(own: Mapping, others: Mapping, branches: Sequence[str], sample
     """`own`, {name: (batch, …)}, with the sampled branch of each example from `others`."""
     taken = dict(own)
     for index, name in enumerate(branches):
-        chosen = ops.reshape(sampled == index, (-1,) + (1,) * (len(own[name].shape) - 1))
-        taken[name] = ops.where(chosen, others[name], own[name])
+        taken |= choose(sampled == index, {name: others[name]}, own)
     return taken
+
+
+def choose(condition, yes: Mapping, no: Mapping) -> dict:
+    """{name: (batch, …)} of `yes` where `condition`, bool (batch,), holds, and of `no` elsewhere."""
+
+    def reshaped(x):
+        return ops.reshape(condition, (-1,) + (1,) * (len(x.shape) - 1))
+
+    return {name: ops.where(reshaped(x), x, no[name]) for name, x in yes.items()}
 
 
 def _exchange_halves(x):

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from taf_keras.config import BATCH_NORM_FRAMES
+from taf_keras.config import BATCH_NORM_FRAMES, SYMMETRIC
 from taf_keras.errors import ArgumentError
 from taf_keras.taf import losses
 from taf_keras.taf.cut import Cut
 from taf_keras.taf.equal_parts import EqualParts
-from taf_keras.taf.swap import swap_branches, take_branches
+from taf_keras.taf.swap import choose, swap_branches, take_branches
 
-SYMMETRIC = ("both", "key")
 # What a call takes, in its order, by its names in a batch.
 INPUTS = ("image", "partner", "offset_frames", "key_branch", "partner_branch", "valid")
 
@@ -27,9 +26,10 @@ class Outcome(NamedTuple):
     Attributes:
         outputs: the network's outputs of the key frames, (pairs, …).
         partner_outputs: those of their partners, unswapped; None where only the key frames take a branch.
-        taf: float32 (pairs,), R+ of the key frame, plus R+ of its partner where both take a branch.
+        taf: float32 (pairs,), R+ of the key frame, plus R+ of its partner where both take a branch; twice
+            R+ of the one that is sampled.
         delta, slack: float32 (frames,), δ and |Δ|·c of each frame that took a branch: the key frames, then
-            their partners where both do.
+            their partners where both do; one of each pair where it is sampled.
         sampled: int (frames,), the branch that it took.
 
     All after `outputs` are None where every change rate is infinite: R+ is 0 then.
@@ -62,7 +62,7 @@ class TAFTerm:
         distance: one of losses.DISTANCES.
         symmetric: `both` is Eq. 6, where the key frame and its partner each take a branch of the other. `key`
             is Eq. 5's one-sided form: the head sees the key frames, and the key frames with a branch of their
-            partner.
+            partner. `sampled`: one frame of each pair takes a branch, and counts twice: Eq. 6 in expectation.
         relative: measure c_i against the input's own L1 change instead of against |n| (5.4).
         batch_norm_frames: see `EqualParts`.
     Raises: ArgumentError for a rate, a choice, a layer or a network that cannot be used.
@@ -99,6 +99,7 @@ class TAFTerm:
         key_branch=None,
         partner_branch=None,
         valid=None,
+        partner_takes=None,
         training: bool = True,
     ) -> Outcome:
         """The outcome of a batch of pairs.
@@ -108,6 +109,7 @@ class TAFTerm:
             offset_frames: n, numbers (pairs,).
             key_branch, partner_branch: i1 and i2, int (pairs,), indices into `change_rates`.
             valid: bool (pairs, …) of the outputs' shape without channels, False in the padding.
+            partner_takes: bool (pairs,), for `sampled`: whether the partner is the frame that takes a branch.
         """
         if not self.swappable:
             return Outcome(self._key_outputs(image, partner, training))
@@ -115,20 +117,28 @@ class TAFTerm:
         frames = ops.concatenate([image, partner], axis=0)
         with self.parts.of(2):
             terms = self.cut.features(frames, training)
+        sampled, copies = key_branch, 1
         if self.symmetric == "both":
-            sampled = ops.concatenate([key_branch, partner_branch], axis=0)
-            swapped, copies = swap_branches(terms, self.branches, sampled), 2
+            sampled, copies = ops.concatenate([key_branch, partner_branch], axis=0), 2
+            original = terms
+            swapped = swap_branches(terms, self.branches, sampled)
         else:
             halves = {name: ops.split(x, 2, axis=0) for name, x in terms.items()}
-            terms, others = ({name: x[i] for name, x in halves.items()} for i in range(2))
-            sampled, copies = key_branch, 1
-            swapped = take_branches(terms, others, self.branches, sampled)
-        # One call for both passes: they share the batch norm statistics, hence differ by the swap alone.
-        both = {name: ops.concatenate([terms[name], swapped[name]], axis=0) for name in terms}
-        with self.parts.of(2 * copies):
-            outputs = self.cut.head(both, training)
+            key, other = ({name: x[i] for name, x in halves.items()} for i in range(2))
+            original = key
+            if self.symmetric == "sampled":
+                sampled = ops.where(partner_takes, partner_branch, key_branch)
+                original, other = choose(partner_takes, other, key), choose(partner_takes, key, other)
+            swapped = take_branches(original, other, self.branches, sampled)
+        # One call for all passes: they share the batch norm statistics, hence differ by the swap alone.
+        passes = [original, swapped]
+        if self.symmetric == "sampled":
+            passes = [key, *passes]  # whose outputs the cross entropy needs
+        together = {name: ops.concatenate([each[name] for each in passes], axis=0) for name in original}
+        with self.parts.of(len(passes) * copies):
+            outputs = self.cut.head(together, training)
 
-        original, changed = ops.split(outputs, 2, axis=0)
+        *_, original, changed = ops.split(outputs, len(passes), axis=0)
         if valid is not None:
             self._check_valid(valid, outputs)
         tiled = None if valid is None else ops.concatenate([valid] * copies, axis=0)  # one crop for a pair
@@ -141,6 +151,8 @@ class TAFTerm:
         limit = losses.slack(rates, sampled, ops.concatenate([change] * copies, axis=0))
         excess = losses.hinge(delta, limit)
         taf = sum(ops.split(excess, 2, axis=0)) if copies == 2 else excess
+        if self.symmetric == "sampled":
+            taf = 2 * taf
         partners = original[pairs:] if copies == 2 else None
         return Outcome(outputs[:pairs], partners, taf, delta, limit, sampled)
 

@@ -131,6 +131,7 @@ class TAF(keras.Model):
             inputs["offset_frames"],
             *self._branches_of(inputs),
             inputs.get("valid"),
+            self._side_of(inputs),
             training=True,
         )
         if outcome.taf is not None:
@@ -150,6 +151,13 @@ class TAF(keras.Model):
             )
             for name in ("key_branch", "partner_branch")
         ]
+
+    def _side_of(self, inputs):
+        if self.term.symmetric != "sampled" or not self.term.swappable:
+            return None
+        if "partner_takes" in inputs:
+            return inputs["partner_takes"]
+        return keras.random.uniform((ops.shape(inputs["image"])[0],), seed=self.sampling) < 0.5
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)

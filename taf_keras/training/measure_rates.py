@@ -43,7 +43,8 @@ def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     inference mode. A model that was trained without the constraint says how fast each of its branches moves
     the prediction; a quantile q asks every branch to be slower than a share 1 − q of what it was.
     """
-    free = replace(config, taf=replace(config.taf, change_rates=(0.0,) * len(config.branches)))
+    zeros = (0.0,) * len(config.branches)
+    free = replace(config, taf=replace(config.taf, change_rates=zeros, symmetric="both"))
     run = Run(config.taf.rates_from)
     term = build_term(free, load_network(run.config, split.classes.names, latest_checkpoint(run)))
     deltas = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False).delta)

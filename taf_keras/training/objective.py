@@ -55,6 +55,7 @@ def build_term(config: Config, network: keras.Model) -> TAFTerm:
         contrast="softmax" if taf.contrast_on == "probabilities" else "identity",
         distance=taf.contrastive_loss,
         relative=taf.relative,
+        symmetric=taf.symmetric,
         batch_norm_frames=taf.batch_norm_frames,
     )
 

@@ -62,6 +62,7 @@ COMMAND_LINE = {
     "contrastive_loss": ("l2", "l2"),
     "contrast_on": ("logits", "logits"),
     "relative_change_rates": ("true", True),
+    "symmetric": ("sampled", "sampled"),
     "partner_label_weight": ("0.5", 0.5),
     "flow_tolerance_px": ("2", 2.0),
     "teacher": ("runs/teacher", "runs/teacher"),

@@ -64,7 +64,7 @@ LEFT_TO_DEFAULT = {
     *("class_weights", "init_from"),  # the paper has neither
 }
 OF_TAF_ALONE = {
-    *("taf_weight", "change_rates", "contrastive_loss", "contrast_on", "relative_change_rates"),
+    *("taf_weight", "change_rates", "contrastive_loss", "contrast_on", "relative_change_rates", "symmetric"),
 }
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from taf_examples import in_float64
 
 from taf_keras import TAF
 from taf_keras.errors import ArgumentError
@@ -224,6 +225,34 @@ def test_one_sided_is_the_key_frames_half(network):
     assert (ops.convert_to_numpy(both.taf) > ops.convert_to_numpy(key.taf)).all()
 
 
+@pytest.mark.parametrize("valid", [False, True])
+def test_sampled_sides_are_eq_6_in_expectation(network, valid):
+    """The network in float64: half of what each side gives adds up to Eq. 6 for every pair."""
+    network = in_float64(network)
+    x, _ = batch()
+    given = sampled(x) | ({"valid": np.arange(SIZE) < [[[5]]] * np.ones((PAIRS, SIZE, 1))} if valid else {})
+    given["partner_branch"] = 1 - given["key_branch"] % 2  # another one than the key frame takes
+    both = TAF(network, RATES).term(**given)
+    term = TAF(network, RATES, symmetric="sampled").term
+    sides = [term(**given, partner_takes=np.full(PAIRS, side)) for side in (False, True)]
+    half = [0.5 * ops.convert_to_numpy(side.taf) for side in sides]
+    np.testing.assert_allclose(half[0] + half[1], both.taf, rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([side.delta for side in sides]), both.delta, rtol=1e-6)
+    for side in sides:  # the cross entropy sees the key frames, whichever frame takes a branch
+        np.testing.assert_allclose(side.outputs, both.outputs, rtol=1e-12)
+    mixed = np.arange(PAIRS) % 2 == 1
+    taf = ops.convert_to_numpy(term(**given, partner_takes=mixed).taf)
+    np.testing.assert_allclose(taf, 2 * np.where(mixed, half[1], half[0]), rtol=1e-6)
+
+
+def test_sampled_sides_are_drawn_where_the_batch_has_none(network):
+    x, _ = batch()
+    model = TAF(network, RATES, symmetric="sampled", seed=0)
+    drawn = np.concatenate([ops.convert_to_numpy(model._side_of(x)) for _ in range(100)])
+    assert 0.35 < drawn.mean() < 0.65
+    assert np.array_equal(model._side_of(x | {"partner_takes": drawn[:PAIRS]}), drawn[:PAIRS])
+
+
 def test_padding_does_not_count(network):
     """`medium` is taken pixel by pixel, so that a partner changed in the padding is the same partner."""
     x, _ = batch()
@@ -308,7 +337,7 @@ def test_a_step_that_fails_leaves_no_trace(network):
             {"distance": "symmetric_cross_entropy", "contrast": "identity"},
             'distance="symmetric_cross_entropy": needs contrast="softmax"',
         ),
-        ({"symmetric": True}, "symmetric=True: allowed are both, key"),
+        ({"symmetric": True}, "symmetric=True: allowed are both, key, sampled"),
         ({"batch_norm_frames": "none"}, "batch_norm_frames='none': allowed are key, all"),
     ],
 )
