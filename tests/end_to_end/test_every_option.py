@@ -98,7 +98,7 @@ def write_videos(root: Path) -> None:
 
 
 def write_masks(root: Path) -> None:
-    """What an annotation tool leaves of five frames: masks of ids, the stills, and the names of the classes."""
+    """What an annotation tool leaves of five frames: masks of ids, the stills, the names of the classes."""
     for number in (10, 20, 30, 40, 50):
         save(root / "masks" / f"street_{number:06d}.png", label(number))
         save(root / "frames" / f"street_{number:06d}.png", picture(number))
