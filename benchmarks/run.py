@@ -42,6 +42,7 @@ BENCHMARKS = {
     "throughput": ("throughput", "rows", "train.py: its images/s, and the time to its first step"),
     "evaluation": ("serving", "evaluation", "evaluation against the forward pass alone"),
     "export": ("serving", "exported", "SavedModel against the compiled model; with TAF and without"),
+    "video": ("serving", "video", "predicting a video against bare calls of the SavedModel"),
     "memory": ("memory", "rows", "peak memory of the TAF step, and of one in small batches"),
     "scaling": ("scaling", "rows", "cost against branches, temporal context and number of clips"),
     "input_pipeline": ("input_pipeline", "rows", "how fast files become batches"),

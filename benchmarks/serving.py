@@ -5,6 +5,8 @@ evaluation      `evaluate_split` on frames in memory: resize to full size, argma
 validation      `fit`'s compiled test function: the same, with the confusion matrix as a Keras metric
 compiled        the Keras model as a compiled function of one frame that returns what the export returns
 SavedModel      `serve` of the export, loaded again
+labels          its signature `labels`, which makes no full-size probabilities
+video           `taf_keras.predict` on a video: the same call, with decoding, overlay and encoding beside it
 
 TAF is to leave no trace in the export: of the exports of a network that made a TAF step and of one that made
 a plain one, the operations are counted by type, in the graph and its functions, and the bytes of all files.
@@ -12,10 +14,13 @@ a plain one, the operations are counted by type, in the graph and its functions,
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -36,6 +41,12 @@ from benchmarks.train_step import (
 from taf_keras.clips.clip import ClassTable, Clip, Frame, Split
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.serving.export import export_model
+from taf_keras.serving.frame_source import FrameSource, Selection
+from taf_keras.serving.runtimes import load_predictor
+from taf_keras.serving.video_prediction import predict_video
+from taf_keras.serving.video_results import VideoResults
+from taf_keras.video.frames import decode
+from taf_keras.video.write import VideoWriter
 
 TABLE = ClassTable(tuple(f"class{i}" for i in range(CLASSES)), ((0, 0, 0),) * CLASSES)
 BATCH = 8  # of `evaluation_batches`
@@ -92,6 +103,55 @@ def exported(options: Options) -> list[Row]:
             networks[method] = trainer.network
             export_model(trainer.network, TABLE, Path(folder, method))
         return [timing(networks["taf"], Path(folder, "taf"), size, options), *sameness(Path(folder))]
+
+
+def video(options: Options) -> list[Row]:
+    """Frames a second of the command on a video against bare calls on the same frames in memory."""
+    size, model = size_and_model(options)
+    network = build_trainer(settings(model, "baseline", images=4)).network
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(network, TABLE, Path(folder, "export"))
+        movie = Path(folder, "movie.mp4")
+        write_video(movie, size, frames=8 if options.smoke else 40)
+        frames = [frame.image[None, ..., ::-1] for frame in decode(movie, lambda index: True)]
+        predictor = load_predictor(Path(folder, "export"), "tensorflow")
+        loaded = tf.saved_model.load(str(Path(folder, "export")))
+
+        def predicted():
+            source = FrameSource(movie, Selection())
+            results = VideoResults(Path(folder, "out"), TABLE, "none", source.rate)
+            with contextlib.redirect_stdout(io.StringIO()):
+                predict_video(source, results, predictor.labels)
+
+        calls = {
+            "serve": lambda: [loaded.serve(frame)["labels"].numpy() for frame in frames],
+            "labels": lambda: [predictor.labels(frame) for frame in frames],
+            "video": predicted,
+        }
+        variants = {name: seconds(warmed_up(call), options.clock) for name, call in calls.items()}
+        results = take_turns("video", variants, options.rounds)
+    target, note = Target("≥", 0.9), medians(results, "ms a frame", 1000 / len(frames))
+    return [
+        Row.of(
+            "frames a second of a predicted video",
+            f"bare calls of `{name}`, {len(frames)} frames of {size[0]}x{size[1]}",
+            ratios(results[name], results["video"]),
+            target,
+            note,
+        )
+        for name in ("serve", "labels")
+    ]
+
+
+def write_video(path: Path, size: tuple[int, int], frames: int) -> None:
+    """H.264 with PyAV, of noise that moves."""
+    height, width = size
+    noise = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8 + frames, 3), np.uint8)
+    noise = cv2.resize(noise, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    writer = VideoWriter(path, 25)
+    for index in range(frames):
+        writer.write(np.ascontiguousarray(noise[:height, 8 * index : 8 * index + width]), 40 * index)
+    writer.close()
 
 
 def timing(network, export: Path, size: tuple[int, int], options: Options) -> Row:

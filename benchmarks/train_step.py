@@ -2,6 +2,8 @@
 
 plain       the baseline's step, every image with a label
 TAF         half of the images are unlabelled partners
+one-sided   the same, of which the key frames alone take a branch (--symmetric=key)
+sampled     the same, of which one frame of each pair takes a branch (--symmetric=sampled)
 naive TAF   Eq. 6 as one would write it down: the branches are swapped where Φ ends, before Ω's projections,
             and all of Ω runs twice, on the frames and on the swapped ones
 
@@ -63,12 +65,14 @@ class NaiveEq6:
         return values | {"cross_entropy": cross_entropy, "loss": cross_entropy + self.weight * taf}
 
 
-def settings(model: ModelConfig, method: str, images: int = 8, change_rates=None) -> Config:
+def settings(
+    model: ModelConfig, method: str, images: int = 8, change_rates=None, symmetric: str = "both"
+) -> Config:
     """A run of `images` images a step, as slow to learn as random pixels need it to stay finite."""
     return Config(
         DataConfig(temporal_context=15),
         model,
-        TAFConfig(method, change_rates=change_rates),
+        TAFConfig(method, change_rates=change_rates, symmetric=symmetric),
         TrainingConfig(batch_size=images, learning_rate=1e-4),
     )
 
@@ -90,6 +94,7 @@ def random_batch(config: Config, size: tuple[int, int]) -> dict[str, np.ndarray]
         "offset_frames": rng.integers(1, 16, examples, np.int32),
         "key_branch": rng.choice(branches, examples),
         "partner_branch": rng.choice(branches, examples),
+        "partner_takes": rng.random(examples) < 0.5,
     }
 
 
@@ -130,29 +135,36 @@ def warmed_up(step: Callable[[], object]) -> Callable[[], object]:
     return step
 
 
-def compare(title: str, model: ModelConfig, most: float, options: Options, naive: bool = False) -> list[Row]:
+def compare(title: str, model: ModelConfig, most: float, options: Options, more: bool = False) -> list[Row]:
+    """Rows of TAF against the plain step; with `more` of its other forms too."""
     images, size = (8, (256, 256)) if not options.smoke else (4, (64, 64))
-    steps = {"plain": ("baseline", build_objective), "TAF": ("taf", build_objective)}
-    if naive:
-        steps["naive TAF"] = ("taf", NaiveEq6)
+    steps = {"plain": ("baseline", "both", None), "TAF": ("taf", "both", Target("≤", most))}
+    if more:
+        steps |= {
+            "one-sided TAF": ("taf", "key", Target("≤", 1.1)),
+            "sampled TAF": ("taf", "sampled", None),
+            "naive TAF": ("taf", "both", None),
+        }
     variants = {}
-    for name, (method, objective) in steps.items():
-        config = settings(model, method, images)
+    for name, (method, symmetric, _) in steps.items():
+        config = settings(model, method, images, symmetric=symmetric)
+        objective = NaiveEq6 if name == "naive TAF" else build_objective
         step = compiled_step(build_trainer(config, objective), in_memory(random_batch(config, size)))
         variants[name] = seconds(warmed_up(step), options.clock)
     results = take_turns(title, variants, options.rounds)
     against = f"plain step, {images} images of {size[0]}x{size[1]}"
-    note = medians(results, "ms a step", 1000)
-    found = [Row.of(f"TAF step, {title}", against, ratios(results["TAF"], results["plain"]),
-                    Target("≤", most), note)]  # fmt: skip
-    if naive:
-        found.append(Row.of(f"naive TAF, {title}", against, ratios(results["naive TAF"], results["plain"])))
+    found, note = [], medians(results, "ms a step", 1000)
+    for name, (_, _, target) in steps.items():
+        if name != "plain":
+            times = ratios(results[name], results["plain"])
+            found.append(Row.of(f"{name} step, {title}", against, times, target, note))
+            note = ""
     return found
 
 
 def mobilenetv2(options: Options) -> list[Row]:
     model = SMALL if options.smoke else MOBILENETV2
-    return compare("DeepLabV3+/MobileNetV2", model, 1.25, options, naive=True)
+    return compare("DeepLabV3+/MobileNetV2", model, 1.25, options, more=True)
 
 
 def fcn8s(options: Options) -> list[Row]:

@@ -139,6 +139,12 @@ LINES = {
     "pack_manifest": f"{PACK} --dataset=manifest --data_dir={{manifest}} --output_dir={{out}} "
     "--temporal_context=3 --on_bad_file=skip --allow_outside_files",
     "predict": f"{PREDICT} {{images}} --model={{baseline}}/export --output_dir={{out}}",
+    "predict_video": f"{PREDICT} {{videos}}/street.avi --model={{baseline}}/export --output_dir={{out}} "
+    "--runtime=tensorflow --labels=png --batch_size=2 --every=2 --frames=4 --size=32x48 --smooth=3",
+    "predict_onnx": f"{PREDICT} {{videos}}/street.avi --model={{baseline}}/export --output_dir={{out}} "
+    "--runtime=onnx --labels=npz --frames=3",
+    "predict_litert": f"{PREDICT} {{videos}}/street.avi --model={{baseline}}/export --output_dir={{out}} "
+    "--runtime=litert --labels=none --frames=3",
     "label": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --seconds=0.2-3 --every=2 "
     "--size=32x48",
     "label_the_unsure": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --model={{baseline}}",

@@ -111,19 +111,19 @@ def load_split(
     classes = class_table(data_dir)
     divided = split in ("train", "val") and not _list_file(data_dir, "val").is_file()
     path = _list_file(data_dir, "train" if divided else split)
-    clips = clips_of(_videos(path, data_dir, bad, allow_outside_files), temporal_context)
-    if not clips:
-        raise UserError(f"{path}: no row with a label{' is left' if bad.found else ''}")
-    note = ""
+    clips, note = _clips(path, data_dir, temporal_context, bad, allow_outside_files), ""
     if divided:
         clips, note = _part(clips, split, 2 * temporal_context, path)
     return Split(split, clips, classes, note=note)
 
 
 def load_list(data_dir: str, split: str) -> Split:
-    """All clips of data_dir/SPLIT.csv, each of its key frame alone, wherever its files are."""
-    videos = _videos(_list_file(data_dir, split), data_dir, REFUSE, True)
-    return Split(split, clips_of(videos, 0), class_table(data_dir))
+    """All clips of data_dir/SPLIT.csv, each of its key frame alone, wherever its files are.
+
+    Raises: UserError where `load_split` does.
+    """
+    path = _list_file(data_dir, split)
+    return Split(split, _clips(path, data_dir, 0, REFUSE, True), class_table(data_dir))
 
 
 def splits(data_dir: str) -> tuple[str, ...]:
@@ -145,17 +145,20 @@ def _list_file(data_dir: str, split: str) -> Path:
     return Path(data_dir) / f"{split}.csv"
 
 
-def _videos(
-    path: Path, data_dir: str, bad: BadFiles, allow_outside_files: bool
-) -> dict[str, dict[int, Frame]]:
-    """The frames of each video by their numbers."""
+def _clips(
+    path: Path, data_dir: str, temporal_context: int, bad: BadFiles, allow_outside_files: bool
+) -> tuple[Clip, ...]:
+    """The clips of a list. UserError where it has no labelled frame."""
     listed = _Listed(data_dir, allow_outside_files)
     for line, row in _rows(path):
         try:
             listed.add(line, row)
         except _RowFault as fault:
             bad.add(f"{path}:{line}", str(fault))
-    return listed.videos
+    clips = clips_of(listed.videos, temporal_context)
+    if not clips:
+        raise UserError(f"{path}: no row with a label{' is left' if bad.found else ''}")
+    return clips
 
 
 def _part(clips: tuple[Clip, ...], split: str, gap_frames: int, path: Path) -> tuple[tuple[Clip, ...], str]:

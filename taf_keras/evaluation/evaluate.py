@@ -55,7 +55,7 @@ def saved_model_predictor(folder: str) -> Predict:
 
     Raises: UserError where `folder` holds no exported model, or a damaged one.
     """
-    model = _load_saved(folder)
+    model = load_saved(folder)
 
     def predict(images):
         outputs = model.serve(images)
@@ -66,11 +66,11 @@ def saved_model_predictor(folder: str) -> Predict:
 
 def saved_model_probabilities(folder: str) -> Probabilities:
     """Those of an exported model. Raises: UserError as `saved_model_predictor` does."""
-    model = _load_saved(folder)
+    model = load_saved(folder)
     return lambda images: model.serve(images)["probabilities"]
 
 
-def _load_saved(folder: str):
+def load_saved(folder: str):
     if not (Path(folder) / "saved_model.pb").is_file():
         raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
     try:

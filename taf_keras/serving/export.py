@@ -15,6 +15,7 @@ from taf_keras.clips.clip import ClassTable
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import replaced, unfinished, write_json
 from taf_keras.serving.formats import FILES
+from taf_keras.serving.labels import labels_of
 from taf_keras.serving.prediction import CLASSES_FILE
 from taf_keras.sizes import Size, size_text
 
@@ -23,8 +24,9 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
     """Writes a SavedModel with the endpoint `serve` that `network_export.export` describes.
 
     The signatures are `serving_default` (uint8) and `serve_float32`, both of one input, `images`, frames of
-    every size that the network takes. CLASSES_FILE holds the class names and colours. The folder gets its
-    name only when the export is complete.
+    every size that the network takes; and `labels` (uint8) of the same input, which returns the labels alone
+    and takes far less memory for large frames, see `labels_of`. CLASSES_FILE holds the class names and
+    colours. The folder gets its name only when the export is complete.
 
     Args:
         size: (height, width) of frames, px, that are served where the network's layers need to know one, as
@@ -39,13 +41,22 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
+    def traced(shape) -> dict:
+        spec = {dtype: tf.TensorSpec(shape, dtype, name="images") for dtype in (tf.uint8, tf.float32)}
+        return {
+            "serving_default": serve.get_concrete_function(spec[tf.uint8]),
+            "serve_float32": serve.get_concrete_function(spec[tf.float32]),
+            "labels": labels.get_concrete_function(spec[tf.uint8]),
+        }
+
+    labels = tf.function(labels_of(network))
     shape = network.inputs[0].shape  # any size, but for a user's model of a fixed one
     try:
-        frames = _traced(serve, shape)
+        signatures = traced(shape)
     except Exception:  # of many types, from whatever layer it is
         if size is None or None not in shape[1:3]:
             raise
-        frames = _traced(serve, (None, *size, 3))
+        signatures = traced((None, *size, 3))
         alone = f"takes frames of {size_text(size)} px alone"
         print(f"export  {alone}: {network.name} has layers that need to know it")
     module = tf.Module()
@@ -54,19 +65,11 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
 
     temporary = unfinished(folder)
     shutil.rmtree(temporary, ignore_errors=True)
-    signatures = {"serving_default": frames[tf.uint8], "serve_float32": frames[tf.float32]}
     tf.saved_model.save(module, str(temporary), signatures=signatures)
     (temporary / CLASSES_FILE).parent.mkdir(exist_ok=True)
     write_json(temporary / CLASSES_FILE, {"names": classes.names, "colours": classes.colours})
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
-
-
-def _traced(serve, shape) -> dict:
-    return {
-        dtype: serve.get_concrete_function(tf.TensorSpec(shape, dtype, name="images"))
-        for dtype in (tf.uint8, tf.float32)
-    }
 
 
 def export_formats(load_network: Callable[[], keras.Model], folder: Path, formats) -> dict[str, str]:

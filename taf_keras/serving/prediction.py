@@ -1,87 +1,110 @@
-"""Segments image files with an exported model: what `taf_keras.predict` does."""
+"""Segments images and videos with an exported model: what `taf_keras.predict` does."""
 
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from taf_keras.clips.clip import ClassTable
-from taf_keras.clips.decode import read_checked_image
-from taf_keras.devices import out_of_memory, prepare
-from taf_keras.errors import BadFileError, UserError, first_line
-from taf_keras.evaluation.pictures import colourise
-from taf_keras.progress import Progress
-from taf_keras.serving.picture_files import find_pictures, prepare_folder, result_names, write_result
+from taf_keras.errors import UserError, first_line
+from taf_keras.serving.frame_source import FrameSource, Selection
+from taf_keras.serving.image_prediction import predict_images
+from taf_keras.serving.outcome import Outcome
+from taf_keras.serving.result_files import image_results, prepare_folders, result_names, video_results
+from taf_keras.serving.runtimes import check_export, load_predictor
+from taf_keras.serving.sources import find_sources
+from taf_keras.serving.video_prediction import predict_video
+from taf_keras.serving.video_results import VideoResults
+from taf_keras.sizes import size_text
+from taf_keras.video.camera import open_camera
+from taf_keras.video.pyav import INSTALL, pyav
 
+ALL_FRAMES = Selection()
+_OF_VIDEOS = ("batch_size", "every", "frames")
 CLASSES_FILE = Path("assets.extra", "classes.json")  # TensorFlow sets this folder aside for such files
-_OVERLAY = 0.5  # share of the class colour in the overlay
 
 
-def predict_files(model: str, images: list[str], output_dir: str) -> bool:
-    """Writes for each image NAME_labels.png (train ids, 8 bit) and NAME_overlay.png (classes over it).
+def predict_files(
+    model: str,
+    sources: Sequence[str],
+    output_dir: str,
+    *,
+    runtime: str = "tensorflow",
+    labels: str = "none",
+    selection: Selection = ALL_FRAMES,
+    smooth: int = 1,
+) -> bool:
+    """Writes the label map and the overlay of each image, and the results of each video.
 
-    Prints what became of the images: an image that cannot be read is named at the end.
+    Prints what became of them: what cannot be read is named at the end.
 
     Args:
         model: folder of an exported model.
-        images: image files, or folders of them.
+        sources: as `find_sources` takes them.
         output_dir: made if it does not exist.
-    Returns: whether all images could be read.
-    Raises: UserError, before the first file is written, for a folder without a model, an image that does
+        runtime: one of `RUNTIMES`.
+        labels: which label maps of videos are written, one of `video_results.MAPS`.
+        selection: of videos' frames; images have its size alone.
+        smooth: how many label maps of a video vote on each pixel's class.
+    Returns: whether everything could be read to its end.
+    Raises: UserError, before the first file is written, for a folder without a model, a source that does
         not exist, or results that would replace each other or other files; UserError where a result
-        cannot be written, or no image can be read.
+        cannot be written, or nothing can be read.
     """
-    files, skipped = find_pictures(images)
-    names = result_names(files)
-    _require_export(Path(model))
+    found = find_sources(sources)
+    stems = [Path(output_dir) / name for name in result_names([*found.images, *found.videos])]
+    image_stems, video_stems = stems[: len(found.images)], stems[len(found.images) :]
+    video_stems += [Path(output_dir) / f"camera{number}" for number in found.cameras]
+    if not video_stems:
+        _refuse_video_options(labels, selection, smooth)
+    check_export(Path(model), runtime)
     classes = load_classes(Path(model))
-    folder = Path(output_dir)
-    prepare_folder(folder, names)
-    from taf_keras.evaluation.evaluate import saved_model_predictor  # after the checks that need no time
+    prepare_folders(
+        [
+            *(path for stem in image_stems for path in image_results(stem)),
+            *(path for stem in video_stems for path in video_results(stem, labels)),
+        ]
+    )
+    for number in found.cameras:  # before the seconds that a runtime takes to start
+        open_camera(number).release()
+    predictor = load_predictor(Path(model), runtime)
+    if predictor.size and not selection.size:
+        print(f"{model}: takes {size_text(predictor.size)} px alone, to which all is resized")
+        selection = replace(selection, size=predictor.size)
 
-    prepare()
-    predict = saved_model_predictor(model)
-    written, refused, dim = [], [], []
-    with Progress("segmenting") as progress, out_of_memory("smaller images need less"):
-        for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
-            try:
-                image = read_checked_image(str(file))
-            except BadFileError as error:
-                refused.append(error)
-            else:
-                if image.max() <= 1:
-                    dim.append(file)
-                labels = predict(image[None])[0].astype(np.uint8)
-                overlay = cv2.addWeighted(colourise(labels, classes), _OVERLAY, image, 1 - _OVERLAY, 0)
-                for result, pixels in (("labels", labels), ("overlay", overlay[..., ::-1])):
-                    write_result(path := folder / f"{name}_{result}.png", pixels)
-                    written.append(path)
-            progress(done, len(names))
-    for error in refused:
-        print(f"not segmented: {error}", file=sys.stderr)
-    if dim:
+    outcome = Outcome()
+    if found.images:
+        predict_images(found.images, image_stems, predictor.labels, classes, selection.size, outcome)
+    if video_stems and not pyav():
         print(
-            f"warning: {_counted(len(dim), 'image')} without a value above 1, where 255 is white, such as "
-            f"{dim[0]}: floats in [0, 1], or label maps?",
-            file=sys.stderr,
+            "videos are written as MPEG-4 at a constant frame rate: "
+            f"{INSTALL} (PyAV) writes H.264 and keeps the frames' times"
         )
-    if not written:
-        raise UserError(f"nothing was segmented: {_counted(len(refused), 'image')} could not be read")
-    parts = [f"wrote {len(written)} files to {output_dir}, such as {written[-1].relative_to(folder)}"]
-    if refused:
-        parts.append(f"{_counted(len(refused), 'image')} not segmented")
-    if skipped:
-        parts.append("skipped " + ", ".join(_counted(count, what) for what, count in skipped.items()))
-    print("; ".join(parts))
-    return not refused
+    for video, stem in zip([*found.videos, *found.cameras], video_stems, strict=True):
+        try:
+            source = FrameSource(video, selection)
+        except UserError as error:
+            outcome.videos.append(str(error))
+            continue
+        results = VideoResults(stem, classes, labels, source.rate)
+        predict_video(source, results, predictor.labels, smooth)
+        outcome.written += results.written
+        if damage := source.damage():
+            (outcome.parts if results.written else outcome.videos).append(damage)
+    return outcome.report(Path(output_dir), found.skipped)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}"
+def _refuse_video_options(labels: str, selection: Selection, smooth: int) -> None:
+    """Raises: UserError for an option that has no effect on images."""
+    given = {"labels": (labels, "none"), "smooth": (smooth, 1)}
+    given |= {name: (getattr(selection, name), getattr(ALL_FRAMES, name)) for name in _OF_VIDEOS}
+    for name, (value, default) in given.items():
+        if value != default:
+            raise UserError(f"--{name}={value}: is for videos and cameras, and none is given")
 
 
 def load_classes(model: Path) -> ClassTable:
@@ -95,11 +118,3 @@ def load_classes(model: Path) -> ClassTable:
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise UserError(f"{path}: missing or damaged: {first_line(error)}") from None
     return ClassTable(tuple(map(str, values["names"])), tuple(map(tuple, colours.tolist())))
-
-
-def _require_export(model: Path) -> None:
-    """Raises: UserError for a folder without an exported model; TensorFlow would say so in seconds."""
-    if not (model / "saved_model.pb").is_file():
-        inner = model / "export"
-        hint = f": give --model={inner}" if (inner / "saved_model.pb").is_file() else ""
-        raise UserError(f"--model={model}: holds no exported model (saved_model.pb){hint}")

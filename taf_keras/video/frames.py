@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from contextlib import closing
+from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +21,11 @@ from taf_keras.clips.decode import read_image
 from taf_keras.errors import UserError
 from taf_keras.files import reads, write_bytes
 from taf_keras.sizes import Size
+from taf_keras.video.deinterlace import deinterlaced, is_interlaced
 
 DEINTERLACE = "ffmpeg -i {} -vf yadif -crf 12 progressive.mp4"  # keeps the number of frames
+_MATROSKA = b"\x1a\x45\xdf\xa3"  # .mkv and .webm, which tell a duration but no number of frames
+_USUAL_RATE = 25.0  # Hz, of a file or a camera that does not say
 
 
 class Decoded(NamedTuple):
@@ -39,6 +43,24 @@ class Decoded(NamedTuple):
     image: np.ndarray | None
 
 
+class Damaged(Decoded):
+    """A frame whose image is None because it is damaged, not because nobody wanted it."""
+
+    __slots__ = ()
+
+
+class Announced(NamedTuple):
+    """What a video says of itself.
+
+    Attributes:
+        frames: how many it has, or an estimate; 0 where it does not say.
+        rate: frames a second, on average.
+    """
+
+    frames: int
+    rate: float
+
+
 def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
     """All frames from the first on, with the images of those indices that are `wanted`.
 
@@ -47,24 +69,56 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
 
     Raises: UserError for a file that is missing or not a video.
     """
-    with reads(video), video.open("rb"):
-        pass
+    with reads(video), video.open("rb") as file:
+        counts_frames = file.read(4) != _MATROSKA
+    capture = _opened(video)
+    frames, rate = announced(capture)
+    if is_interlaced(video):
+        capture.release()
+        found = deinterlaced(video, wanted)
+    else:
+        found = _decoded(capture, wanted)
+    frame, longest_ms = None, 0.0
+    with closing(found):
+        for index, (time_ms, image, damaged) in enumerate(found):
+            if frame is not None:
+                longest_ms = max(longest_ms, time_ms - frame.time_ms)
+                yield frame
+            frame = (Damaged if damaged else Decoded)(index, time_ms, image)
+    if frame is not None:
+        breaks_off = frame.index + 1 < frames
+        if not counts_frames:  # `frames` is the duration times the rate, too many where that varies
+            breaks_off &= frame.time_ms + 1.5 * longest_ms < 1000 * frames / rate
+        yield Damaged(frame.index, frame.time_ms, None) if breaks_off else frame
+
+
+def _opened(video: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise UserError(f"{video}: is not a readable video ({video.stat().st_size} bytes)")
-    announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    index, frame = 0, None
+    return capture
+
+
+def _decoded(
+    capture: cv2.VideoCapture, wanted: Callable[[int], bool]
+) -> Iterator[tuple[float, np.ndarray | None, bool]]:
+    """(time in ms, image where it is wanted and whole, whether it is damaged) of each frame."""
     try:
-        while capture.grab():
-            if frame is not None:
-                yield frame
-            image = capture.retrieve()[1] if wanted(index) else None
-            frame = Decoded(index, capture.get(cv2.CAP_PROP_POS_MSEC), image)
-            index += 1
-        if frame is not None:
-            yield frame._replace(image=None) if index < announced else frame
+        for index in count():
+            if not capture.grab():
+                return
+            is_wanted = wanted(index)
+            image = capture.retrieve()[1] if is_wanted else None
+            yield capture.get(cv2.CAP_PROP_POS_MSEC), image, is_wanted and image is None
     finally:
         capture.release()
+
+
+def announced(source: Path | cv2.VideoCapture) -> Announced:
+    """Raises: UserError for a file that is not a video."""
+    capture = _opened(source) if isinstance(source, Path) else source
+    frames, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    return Announced(max(0, int(frames)), rate if 0 < rate < float("inf") else _USUAL_RATE)
 
 
 def image_size(video: Path) -> Size:

@@ -283,7 +283,7 @@ LEFT = {
     EVALUATE: ["*.png"],
     EXTRACT: ["frames/*/extraction.csv"],
     PACK: ["index.json", "train-*.tfrecord"],
-    PREDICT: ["a_labels.png", "a_overlay.png"],
+    PREDICT: ["*_overlay.*"],
     REPORT: ["report.html"],
     IMPORT: ["classes.json", "train.csv", "val.csv", "frames/street/*.jpg", "labels/street/*.png"],
     LABEL: ["index.csv", "contact_sheet.jpg", "images/*.png"],

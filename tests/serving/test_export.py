@@ -40,11 +40,20 @@ def test_the_export_equals_the_model_at_any_size(served, size, dtype):
     np.testing.assert_array_equal(outputs["labels"].numpy()[clear], logits.argmax(-1)[clear])
 
 
-def test_both_signatures_are_there(served):
+def test_all_signatures_are_there(served):
     loaded, _ = served
-    assert set(loaded.signatures) == {"serving_default", "serve_float32"}
+    assert set(loaded.signatures) == {"serving_default", "serve_float32", "labels"}
     frames = tf.zeros((1, 8, 8, 3), tf.uint8)
     assert loaded.signatures["serving_default"](images=frames)["labels"].shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (45, 61), (1, 1)])
+def test_the_signature_of_labels_alone_has_those_of_serve(served, size):
+    loaded, _ = served
+    frames = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+    outputs = loaded.signatures["labels"](images=tf.constant(frames))
+    assert set(outputs) == {"labels", "finite"}
+    np.testing.assert_array_equal(outputs["labels"], loaded.serve(frames)["labels"])
 
 
 def operations(folder) -> list[str]:

@@ -213,7 +213,7 @@ def test_an_interruption_has_a_code_of_its_own(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("a.png")
-    monkeypatch.setattr("taf_keras.serving.prediction.read_checked_image", interrupted)
+    monkeypatch.setattr("taf_keras.serving.image_prediction.read_checked_image", interrupted)
     assert run("a.png")[::2] == (130, ["interrupted"])
 
 
@@ -243,7 +243,8 @@ def test_a_folder_of_folders_is_refused(run):
     code, _, err = run("in")
     assert code == 2
     assert err == [
-        "error: in: holds no images; the folders in it, such as in/VIDEO1, are not searched: name them"
+        "error: in: holds no images or videos; the folders in it, such as in/VIDEO1, are not searched: "
+        "name them"
     ]
 
 
@@ -314,15 +315,15 @@ def test_what_training_refuses_is_refused_with_the_same_words(run):
 def no_model(monkeypatch):
     """The model must not be loaded."""
 
-    def loaded(folder):
+    def loaded(folder, runtime):
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("taf_keras.evaluation.evaluate.saved_model_predictor", loaded)
+    monkeypatch.setattr("taf_keras.serving.prediction.load_predictor", loaded)
 
 
 def test_a_missing_image_is_refused_before_the_model_is_loaded(run, no_model):
     save("a.png")
-    assert run("a.png", "b.png") == (2, [], ["error: b.png: no such image or folder"])
+    assert run("a.png", "b.png") == (2, [], ["error: b.png: no such image, video or folder"])
 
 
 def test_a_folder_without_a_model_is_refused_at_once(run, no_model, model):
