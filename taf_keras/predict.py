@@ -5,7 +5,7 @@
 SOURCE is an image or a video, a folder of them (folders within it are not searched), a pattern such as
 '*.mp4', or the number of a camera, 0 for the first. Images are taken as training takes them: 8-bit RGB or
 grey, turned as their Exif orientation says, without an alpha channel if that is the same everywhere. Videos
-are turned as they say, and deinterlaced where PyAV is installed (pip install "taf-keras[video]").
+are turned as they say, and deinterlaced where PyAV is installed (pip install av).
 
 Each image STEM.SUFFIX has two results: STEM_labels.png (train ids, 8 bit) and STEM_overlay.png (the classes'
 colours over the image). Each video has these, all of the video's size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INSTALL = 'pip install "taf-keras[video]"'
+INSTALL = "pip install av"
 
 
 def pyav():
