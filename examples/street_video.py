@@ -1,6 +1,6 @@
 """A small video to try the commands on, and labels of its frames as CVAT exports them.
 
-    python examples/street_video.py street.mp4                                  20 seconds, 192×144 px
+    python examples/street_video.py street.mp4                                  20 seconds, 128×96 px
     python examples/street_video.py cvat.zip --frames=to_label/images           "Segmentation mask 1.1"
 
 They stand in for your camera and for your annotation tool (docs/own_video.md). The street is a scene of the
@@ -22,7 +22,7 @@ from taf_keras.evaluation.pictures import colourise
 from taf_keras.streets.config import CLASSES, SyntheticConfig
 from taf_keras.streets.generate import make_clip
 
-SCENE = SyntheticConfig(height=144, width=192, half_length=99, max_speed_m=0.6, still_share=0.0, drift=0.3)
+SCENE = SyntheticConfig(half_length=99, max_speed_m=0.6, still_share=0.0, drift=0.3)
 FRAMES_PER_SECOND = 10
 
 

@@ -8,87 +8,33 @@ data_dir/train.csv      clip,frame,image,label     the header, then a line per f
 `clip` names the video, `frame` is the number of the frame in it, `image` and `label` are files in data_dir;
 `label` is empty where there is none. Without val.csv the last part of train.csv is validated on.
 
-A label map holds ids (grey, a palette's indices, or black and white) or the classes' colours. The id of a
-class is its `id`, or its position in the list; positions count from 1 where 0 is void.
+A label map holds ids (grey, a palette's indices, or black and white) or the classes' colours, as
+classes.json (`class_file`) says.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import json
 import os
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from taf_keras.clips.bad_files import REFUSE, BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split, clips_of
+from taf_keras.clips.clip import Clip, Frame, Split, clips_of
 from taf_keras.clips.hold_out import LEAST, hold_out
-from taf_keras.clips.palette import distinct_colours
 from taf_keras.config import SPLITS
-from taf_keras.errors import UserError, first_line
+from taf_keras.datasets.class_file import class_table
+from taf_keras.datasets.text_file import read_text
+from taf_keras.errors import UserError
+
+__all__ = ["COLUMNS", "class_table", "load_list", "load_split", "splits"]
 
 COLUMNS = ["clip", "frame", "image", "label"]
 _HEADER = ",".join(COLUMNS)
 _FRAME = re.compile("[0-9]{1,18}")
-_CLASS = '{"name": "road", "colour": [128, 64, 128]}'
-_CLASSES = f'{{"classes": [{_CLASS}, …], "void": 255}}'
-_BLACK = (0, 0, 0)
-
-Colour = tuple[int, int, int]
-
-
-def class_table(data_dir: str) -> ClassTable:
-    """The classes of classes.json, 1 to 255 of them, and what label maps hold of each: its id or its colour.
-
-    `void` is what pixels that never count hold: an id, or a list of ids and colours. By default these are 255
-    and black, where they are no class's.
-
-    Raises: UserError saying what the file must hold, or naming the line or the entry with a fault.
-    """
-    path = Path(data_dir) / "classes.json"
-    text = _read(path, f"it holds the classes as {_CLASSES}")
-    try:
-        content = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise UserError(f"{path}: cannot be read: {first_line(error)}") from None
-    keys = set(content) if isinstance(content, dict) else set()
-    if keys - {"void"} != {"classes"} or not isinstance(content["classes"], list):
-        raise UserError(f"{path}: must be {_CLASSES} and no more")
-    count = len(content["classes"])
-    if not 1 <= count <= VOID:
-        raise UserError(f"{path}: has {count} classes; allowed are 1 to {VOID}")
-    void_ids, void_colours = _void(content, path)
-    names: list[str] = []
-    colours, owners = {}, {}
-    for position, entry in enumerate(content["classes"]):
-        place = f"{path}: class {position}"
-        name, colour, own_id = _class(entry, place)
-        if name in names:
-            raise UserError(f"{place}: an earlier one is named {name} too")
-        names.append(name)
-        own_id = position + (0 in (void_ids or ())) if own_id is None else own_id
-        if own_id > VOID:
-            raise UserError(f"{place}: its id would be {own_id}; allowed are 0 to {VOID}")
-        if own_id in owners:
-            earlier = names[owners[own_id]]
-            raise UserError(f"{place}: has id {own_id}, as {earlier} has: give each an id of its own")
-        colours[position], owners[own_id] = colour, position
-    if taken := set(void_ids or ()) & set(owners):
-        raise UserError(
-            f"{path}: void {json.dumps(content['void'])}: {min(taken)} is the id of "
-            f"{names[owners[min(taken)]]}; allowed are ids that no class has"
-        )
-    void_ids = {VOID} - set(owners) if void_ids is None else void_ids
-    generated = iter(distinct_colours(count))
-    colours = tuple(colour or next(generated) for colour in colours.values())
-    raw_ids = owners | dict.fromkeys(void_ids, VOID)
-    return ClassTable(tuple(names), colours, raw_ids, _raw_colours(colours, void_colours, path))
 
 
 def load_split(
@@ -236,7 +182,9 @@ class _Listed:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line on which it begins, fields) of each row. UserError where the file as a whole is no such list."""
-    rows = csv.reader(io.StringIO(_read(path, f"it lists frames, under {_HEADER}"), newline=""), strict=True)
+    rows = csv.reader(
+        io.StringIO(read_text(path, f"it lists frames, under {_HEADER}"), newline=""), strict=True
+    )
     line = 1
     try:
         for row in rows:
@@ -248,81 +196,3 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             line = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"{path}:{line}: is not CSV: {error}") from None
-
-
-# --- Classes ---
-
-
-def _class(entry, place: str) -> tuple[str, Colour | None, int | None]:
-    """Name, colour and id of an entry; None for what it does not say."""
-    keys = set(entry) if isinstance(entry, dict) else set()
-    if "name" not in keys or keys - {"name", "id", "colour", "color"} or keys >= {"colour", "color"}:
-        raise UserError(f'{place}: must be {_CLASS}, with "id" if label maps hold another than its position')
-    name, colour, own_id = entry["name"], entry.get("colour", entry.get("color")), entry.get("id")
-    if not isinstance(name, str) or not name.strip() or name.splitlines() != [name]:
-        raise UserError(f"{place}: name {json.dumps(name)}: must be a text of one line")
-    if keys & {"colour", "color"} and not _is_colour(colour):
-        raise UserError(f"{place}: colour {json.dumps(colour)}: must be [red, green, blue], each 0 to 255")
-    if "id" in keys and not _is_byte(own_id):
-        raise UserError(f"{place}: id {json.dumps(own_id)}: must be a whole number, 0 to {VOID}")
-    return name, colour and tuple(colour), own_id
-
-
-def _void(content: dict, path: Path) -> tuple[list[int] | None, list[Colour]]:
-    """Ids and colours that are void; no ids are None."""
-    if "void" not in content:
-        return None, []
-    void = content["void"] if isinstance(content["void"], list) else [content["void"]]
-    ids, colours = [i for i in void if _is_byte(i)], [tuple(c) for c in void if _is_colour(c)]
-    if len(ids) + len(colours) != len(void):
-        text = json.dumps(content["void"])
-        raise UserError(
-            f"{path}: void {text}: must be an id, 0 to {VOID}, or a list of ids and colours [r, g, b]"
-        )
-    return (ids if ids or not void else None), colours
-
-
-def _raw_colours(colours: tuple[Colour, ...], void: list[Colour], path: Path) -> dict[Colour, int] | None:
-    """What colours mean in label maps; None where two classes share one, so that colours cannot tell."""
-    if len(set(colours)) < len(colours):
-        return None
-    known = {colour: position for position, colour in enumerate(colours)}
-    if taken := set(void) & set(known):
-        colour = min(taken)
-        raise UserError(f"{path}: void {list(colour)}: is the colour of class {known[colour]}")
-    return dict.fromkeys(void or [_BLACK], VOID) | known
-
-
-def _is_colour(value) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_byte, value))
-
-
-def _is_byte(value) -> bool:
-    return type(value) is int and 0 <= value <= 255  # true of JSON is an int to isinstance
-
-
-def _object(pairs: list[tuple], path: Path) -> dict:
-    """An object of JSON. Of two values for one key, the reader by itself would silently keep the last."""
-    for key, count in Counter(key for key, _ in pairs).items():
-        if count > 1:
-            raise UserError(f"{path}: key {json.dumps(key)} occurs {count} times in one object")
-    return dict(pairs)
-
-
-def _read(path: Path, must_hold: str) -> str:
-    """The text of a UTF-8 file, without the byte order mark that it may begin with."""
-    try:
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; {must_hold}") from None
-    if not data.strip():
-        raise UserError(f"{path}: is empty; {must_hold}")
-    fault, at = "has a NUL byte", data.find(b"\0")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        fault, at = "is not UTF-8", error.start
-    if at >= 0:
-        line = data.count(b"\n", 0, at) + 1
-        raise UserError(f"{path}:{line}: {fault}")
-    return text

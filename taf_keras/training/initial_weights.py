@@ -12,6 +12,7 @@ from taf_keras.config import Config, ModelConfig
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import exported_checkpoint, load_network
 from taf_keras.models.build import build_model
+from taf_keras.storage.checkpoint import latest
 from taf_keras.storage.run import Run
 
 
@@ -38,14 +39,18 @@ def build_network(config: Config, classes: int) -> tuple[keras.Model, Config]:
     return network, replace(config, model=found)
 
 
-def load_from(config: Config, network: keras.Model, class_names: Sequence[str]) -> str:
-    """Gives the network all weights of the run `init_from` that fit, and says in a sentence which.
+def load_initial_weights(config: Config, run: Run, network: keras.Model, class_names: Sequence[str]) -> None:
+    """Gives the network of a run that begins with `init_from` all weights of that run that fit; says which.
 
     What depends on the number of classes is copied class by class, by their names.
 
     Raises: UserError for a run of another network, of which nothing fits.
     """
-    run = Run(config.training.init_from)
+    if config.training.init_from and latest(run.checkpoints) is None:
+        print(f"begins with {_copied(Run(config.training.init_from), network, class_names)}")
+
+
+def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     names = list(run.metrics["per_class_iou"])
     trained = load_network(run.config, names, exported_checkpoint(run, run.config)[1])
     of_classes = [] if names == list(class_names) else _of_classes(run.config.model, len(names))

@@ -33,7 +33,6 @@ def train(config: Config) -> dict:
     interrupted goes on at its last checkpoint; one that has ended is not run again.
 
     Of several workers (TF_CONFIG) all call this with the same configuration, and the first alone writes.
-
     Returns: the metrics of the evaluation split, as in metrics.json; {} on other workers than the first.
     Raises: UserError for bad input, a loss that is not finite, a worker that is lost, a device without
         memory, or a disk that cannot be written; PartlyDone where an optional format of the export failed;
@@ -89,12 +88,11 @@ def train(config: Config) -> dict:
     from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
     from taf_keras.pipeline.batches import evaluation_batches, training_batches
     from taf_keras.serving.export import export_model
-    from taf_keras.storage.checkpoint import latest
     from taf_keras.training import callbacks, checkpoints, screens
     from taf_keras.training import steps as stepping
     from taf_keras.training.class_weights import class_weights
     from taf_keras.training.formats import add_formats
-    from taf_keras.training.initial_weights import build_network, load_from
+    from taf_keras.training.initial_weights import build_network, load_initial_weights
     from taf_keras.training.interruption import stop_requests
     from taf_keras.training.measure_rates import with_measured_rates
     from taf_keras.training.objective import build_objective, build_teacher
@@ -116,13 +114,12 @@ def train(config: Config) -> dict:
         with strategy.scope():
             network, config = build_network(config, len(classes))
             _check_input_size(config, network, frame)
-            if training.init_from and chief and latest(run.checkpoints) is None:
-                print(f"begins with {load_from(config, network, classes.names)}")
+            if chief:
+                load_initial_weights(config, run, network, classes.names)
             teacher = build_teacher(config, network, classes.names)
+            weights = class_weights(training.class_weights, splits["train"])
             trainer = ReplicatedTrainer(
-                build_objective(
-                    config, network, teacher, class_weights(training.class_weights, splits["train"])
-                ),
+                build_objective(config, network, teacher, weights),
                 ConfusionMatrix(classes.names),
                 replicas,
                 training.gradient_accumulation_steps,
@@ -153,8 +150,7 @@ def train(config: Config) -> dict:
                 out_of_memory(_LESS_MEMORY),
                 stop_requests() as request,
             ):
-                # In this order: what adds to the logs, what writes them, and a checkpoint of all that is
-                # written.
+                # In this order: what adds to the logs, what writes them, a checkpoint of all that is written.
                 finite = callbacks.StopAtNaN(
                     run.checkpoints, runtime.log_every, first_step, predict, frame if chief else None
                 )

@@ -10,7 +10,7 @@ from taf_keras.config import Config, ModelConfig, TrainingConfig
 from taf_keras.errors import UserError
 from taf_keras.models.build import build_model
 from taf_keras.storage.run import Run
-from taf_keras.training.initial_weights import build_network, load_from
+from taf_keras.training.initial_weights import build_network, load_initial_weights
 from taf_keras.training.run import train
 
 SMALL = {"backbone_width": 0.35, "head_channels": 8}
@@ -78,11 +78,17 @@ def test_a_run_goes_on_with_what_auto_was_when_it_began(tmp_path):
 # --- init_from ---
 
 
-def begin(finished_run, network, class_names) -> tuple[str, Run]:
-    config, _ = finished_run
-    run = Run(config.runtime.model_dir)
-    own = replace(config, training=TrainingConfig(init_from=str(run.folder)))
-    return load_from(own, network, class_names), run
+@pytest.fixture
+def begin(finished_run, tmp_path, capsys):
+    """Begins a run with the weights of the finished one. Returns: what it says."""
+
+    def load(network, class_names) -> str:
+        config, _ = finished_run
+        own = replace(config, training=TrainingConfig(init_from=config.runtime.model_dir))
+        load_initial_weights(own, Run(tmp_path / "new"), network, class_names)
+        return capsys.readouterr().out
+
+    return load
 
 
 def names_of(run: Run) -> list[str]:
@@ -96,18 +102,18 @@ def trained(finished_run, run: Run) -> dict[str, np.ndarray]:
     return {variable.path: np.asarray(variable) for variable in network.variables}
 
 
-def test_the_same_classes_take_all_weights(finished_run):
+def test_the_same_classes_take_all_weights(finished_run, begin):
     config, _ = finished_run
     run = Run(config.runtime.model_dir)
     network = build_model(config.model, len(names_of(run)))
-    text, _ = begin(finished_run, network, names_of(run))
-    assert text == f"{len(network.variables)} of {len(network.variables)} weights of {run.folder}"
+    count = len(network.variables)
+    assert begin(network, names_of(run)) == f"begins with {count} of {count} weights of {run.folder}\n"
     expected = trained(finished_run, run)
     for variable in network.variables:
         np.testing.assert_array_equal(variable, expected[variable.path], err_msg=variable.path)
 
 
-def test_other_classes_take_the_rows_of_those_that_both_know(finished_run):
+def test_other_classes_take_the_rows_of_those_that_both_know(finished_run, begin):
     """Two are gone, one is new, and the order is turned round."""
     config, _ = finished_run
     run = Run(config.runtime.model_dir)
@@ -115,8 +121,8 @@ def test_other_classes_take_the_rows_of_those_that_both_know(finished_run):
     new = ["drone", *reversed(old[:-2])]
     network = build_model(config.model, len(new))
     before = {variable.path: np.array(variable) for variable in network.variables}
-    text, _ = begin(finished_run, network, new)
-    assert text.endswith(f"weights of {run.folder}; classes that it does not know: drone")
+    said = begin(network, new)
+    assert said.endswith(f"weights of {run.folder}; classes that it does not know: drone\n")
     expected = trained(finished_run, run)
     of_classes = 0
     for variable in network.variables:
@@ -131,11 +137,11 @@ def test_other_classes_take_the_rows_of_those_that_both_know(finished_run):
     assert of_classes == 2  # kernel and bias of the classifier
 
 
-def test_a_network_of_which_nothing_fits_is_refused(finished_run):
+def test_a_network_of_which_nothing_fits_is_refused(begin):
     image = keras.Input((None, None, 3))
     network = keras.Model(image, keras.layers.Conv2D(2, 1, name="mine")(image), name="mine")
     with pytest.raises(UserError, match=r"init_from=.*: none of its weights fits mine"):
-        begin(finished_run, network, ["a", "b"])
+        begin(network, ["a", "b"])
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):

@@ -1,0 +1,27 @@
+"""A text file that a user wrote: UTF-8, with or without a byte order mark."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from taf_keras.errors import UserError
+
+
+def read_text(path: Path, must_hold: str) -> str:
+    """The text of a UTF-8 file, without the byte order mark that it may begin with."""
+    try:
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; {must_hold}") from None
+    if not data.strip():
+        raise UserError(f"{path}: is empty; {must_hold}")
+    fault, at = "has a NUL byte", data.find(b"\0")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        fault, at = "is not UTF-8", error.start
+    if at >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        raise UserError(f"{path}:{line}: {fault}")
+    return text
