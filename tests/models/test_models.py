@@ -333,7 +333,9 @@ def test_a_damaged_keras_file_is_refused(tmp_path):
 
 def test_a_missing_weights_file_is_refused(tmp_path):
     path = tmp_path / "none.weights.h5"
-    with pytest.raises(UserError, match="no such file; allowed are random, imagenet and the path") as caught:
+    with pytest.raises(
+        UserError, match="no such file; allowed are random, imagenet, auto and the path"
+    ) as caught:
         build_backbone(tiny(backbone_weights=str(path)))
     assert str(caught.value).startswith(f"--backbone_weights={path}: ")
     with pytest.raises(UserError, match="no such file"):
