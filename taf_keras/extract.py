@@ -20,20 +20,17 @@ import os
 import re
 from pathlib import Path
 
-import cv2
-
 from taf_keras import command
 from taf_keras.datasets import manifest
 from taf_keras.errors import UserError
 from taf_keras.sizes import parse_size
 from taf_keras.video.extraction import extract
 from taf_keras.video.extraction_lists import check_output, extended_rows, key_frames, read_rows, write_csv
+from taf_keras.video.quiet import quiet_decoders
 
 
 def main(arguments: list[str] | None = None) -> None:
-    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    quiet_decoders()
     command.run(lambda: _main(arguments), interrupted="interrupted; the same command goes on")
 
 

@@ -20,12 +20,9 @@ Exit code: 0; 1 where labels were left out, which are named; 2 nothing could be 
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-
-import cv2
 
 from taf_keras import command
 from taf_keras.annotation.footage import Footage, FrameFolder, VideoFile
@@ -39,12 +36,11 @@ from taf_keras.label_formats.class_files import FORM, read_class_file
 from taf_keras.label_formats.detect import FORMATS, detected, read_export
 from taf_keras.label_formats.open_export import opened
 from taf_keras.sizes import parse_size
+from taf_keras.video.quiet import quiet_decoders
 
 
 def main(arguments: list[str] | None = None) -> None:
-    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    quiet_decoders()
     command.run(lambda: _main(arguments), interrupted="interrupted; the same command goes on")
 
 

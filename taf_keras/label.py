@@ -23,23 +23,19 @@ Exit code: 0 all frames are there, 1 fewer are, 2 nothing could be done, 130 int
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-
-import cv2
 
 from taf_keras import command
 from taf_keras.annotation.key_frames import pick_key_frames
 from taf_keras.sizes import parse_size
+from taf_keras.video.quiet import quiet_decoders
 
 _INTERRUPTED = "interrupted; the stills that were written are whole and listed, and another call adds to them"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    quiet_decoders()
     command.run(lambda: _main(arguments), interrupted=_INTERRUPTED)
 
 

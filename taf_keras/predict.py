@@ -29,22 +29,17 @@ Exit code: 0 all is segmented, 1 something is not, or not to its end, and is nam
 
 from __future__ import annotations
 
-import os
-
-import cv2
-
 from taf_keras import command
 from taf_keras.serving.frame_source import Selection
 from taf_keras.serving.prediction import predict_files
 from taf_keras.serving.runtimes import RUNTIMES
 from taf_keras.serving.video_results import MAPS
 from taf_keras.sizes import parse_size
+from taf_keras.video.quiet import quiet_decoders
 
 
 def main(arguments: list[str] | None = None) -> None:
-    # FFmpeg and OpenCV say on stderr, in many lines, what ends here in one.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    quiet_decoders()
     command.run(lambda: _main(arguments))
 
 
