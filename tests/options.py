@@ -153,7 +153,7 @@ LINES = {
     "import_frames": f"{IMPORT} {{masks}}/masks --frames={{masks}}/frames --output_dir={{out}} "
     "--classes={masks}/classes.txt",
     "view": f"{VIEW} {{baseline}} --split=val --frames=3 --max_clips=1 --data_dir={{clips}} "
-    "--output_dir={{out}}",
+    "--output_dir={out}",
     "view_train": f"{VIEW} {{baseline}} --split=train --output_dir={{out}}",
     "view_test": f"{VIEW} {{baseline}} --split=test --output_dir={{out}}",
     "view_auto": f"{VIEW} {{slow}} --split=auto --output_dir={{out}}",
