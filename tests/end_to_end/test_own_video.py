@@ -52,7 +52,7 @@ def test_the_commands_of_the_page_run_as_they_stand(tmp_path):
     assert len(overlay) == len(frames) == 199
     assert overlay[0].shape == frames[0].shape
     assert np.abs(overlay[100].astype(int) - frames[100]).mean() > 5
-    rows = list(csv.DictReader((tmp_path / "predictions" / "street_classes.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "predictions" / "street_classes.csv").read_text().splitlines()))
     assert len(rows) == 199
     # What was trained sees more than one class, and road where there is road.
     shares = {
