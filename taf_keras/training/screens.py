@@ -57,12 +57,13 @@ def _method(config: Config) -> str:
 
 def last(run: Run, metrics: dict) -> None:
     """Prints what was reached, where it lies, and what can be done with it."""
+    split = "val" if run.config.runtime.validations else metrics["split"]  # not all data sets have val
     print(
         f"\n{describe(metrics)}\n"
         f"{clock(metrics['seconds'])} in all, {clock(metrics['training_seconds'])} of it training\n\n"
         f"everything is in {run.folder}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
         f"  look at it     tensorboard --logdir={run.tensorboard}\n"
-        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split=val\n"
+        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split={split}\n"
         f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
     )
     if line := gain(run):
