@@ -23,7 +23,7 @@ from pathlib import Path
 from taf_keras import command
 from taf_keras.datasets import manifest
 from taf_keras.errors import UserError
-from taf_keras.sizes import parse_size
+from taf_keras.sizes import size_option
 from taf_keras.video.extraction import extract
 from taf_keras.video.extraction_lists import check_output, extended_rows, key_frames, read_rows, write_csv
 from taf_keras.video.quiet import quiet_decoders
@@ -80,11 +80,7 @@ def _options(arguments: list[str] | None) -> dict:
         highest = 100 if name == "quality" else 100_000
         if not lowest <= options[name] <= highest:
             parser.error(f"--{name}={options[name]}: must be from {lowest} to {highest}")
-    if options["image_size"]:
-        try:
-            options["image_size"] = parse_size(options["image_size"])
-        except ValueError as error:
-            parser.error(f"--image_size={error}")
+    options["image_size"] = size_option("image_size", options["image_size"], parser.error)
     offset = options["index_offset"]
     if not re.fullmatch(r"auto|[+-]?[0-9]{1,9}", offset):
         parser.error(f"--index_offset={offset}: write auto or a whole number")

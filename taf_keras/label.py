@@ -28,7 +28,7 @@ from pathlib import Path
 
 from taf_keras import command
 from taf_keras.annotation.key_frames import pick_key_frames
-from taf_keras.sizes import parse_size
+from taf_keras.sizes import size_option
 from taf_keras.video.quiet import quiet_decoders
 
 _INTERRUPTED = "interrupted; the stills that were written are whole and listed, and another call adds to them"
@@ -59,11 +59,7 @@ def _main(arguments: list[str] | None) -> int:
     if begin >= end:
         parser.error(f"--seconds={options['seconds']}: write BEGIN-END, such as 10-95.5, or BEGIN-")
     options["seconds"] = begin, end
-    if options["size"]:
-        try:
-            options["size"] = parse_size(options["size"])
-        except ValueError as error:
-            parser.error(f"--size={error}")
+    options["size"] = size_option("size", options["size"], parser.error)
     return 0 if pick_key_frames(**options) else 1
 
 

@@ -34,7 +34,7 @@ from taf_keras.serving.frame_source import Selection
 from taf_keras.serving.prediction import predict_files
 from taf_keras.serving.runtimes import RUNTIMES
 from taf_keras.serving.video_results import MAPS
-from taf_keras.sizes import parse_size
+from taf_keras.sizes import size_option
 from taf_keras.video.quiet import quiet_decoders
 
 
@@ -80,10 +80,7 @@ def _main(arguments: list[str] | None) -> int:
         value = getattr(options, name)
         if value is not None and not 1 <= value <= highest:
             parser.error(f"--{name}={value}: must be from 1 to {highest}")
-    try:
-        size = parse_size(options.size) if options.size else None
-    except ValueError as error:
-        parser.error(f"--size={error}")
+    size = size_option("size", options.size, parser.error)
     selection = Selection(options.batch_size, options.every, options.frames, size)
     done = predict_files(
         options.model,

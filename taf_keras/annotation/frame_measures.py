@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from taf_keras.errors import UserError
+from taf_keras.video import match
 from taf_keras.video.frames import DEINTERLACE, announced, decode
 from taf_keras.video.pyav import INSTALL, pyav
 
@@ -60,9 +61,7 @@ def sharpness(grey: np.ndarray) -> float:
 
 def thumbnail(grey: np.ndarray) -> np.ndarray:
     """float32 (768,) of mean 0 and standard deviation 1, or lower for a picture next to even."""
-    small = cv2.resize(grey, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    small -= small.mean()
-    return small / max(small.std(), FLAT)
+    return match.thumbnail(grey, _THUMBNAIL, FLAT).ravel()
 
 
 def differences(thumbnails: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ contact_sheet.jpg         all of them, to look at
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +15,9 @@ from pathlib import Path
 from taf_keras.annotation.contact_sheet import write_contact_sheet
 from taf_keras.clips.decode import read_image
 from taf_keras.errors import UserError
-from taf_keras.files import reads, write_bytes, writes
+from taf_keras.files import reads, writes
 from taf_keras.progress import Progress
+from taf_keras.video.extraction_lists import write_csv
 
 COLUMNS = ("image", "video", "frame", "seconds", "sharpness", "difference", "uncertainty", "round")
 _STILL = re.compile(r"(.+)_([0-9]{6,})\.png")
@@ -90,11 +90,7 @@ class LabelFolder:
         for row in rows:
             if self.path(row["image"]).is_file():
                 self.rows[row["image"]] = row
-        text = io.StringIO()
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(self.rows.values())
-        write_bytes(self.index, text.getvalue().encode())
+        write_csv(self.index, COLUMNS, ([row[name] for name in COLUMNS] for row in self.rows.values()))
         return [row["image"] for row in rows if row["image"] in self.rows]
 
     def draw(self, new: set[str]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from taf_keras.annotation.footage import Footage
 from taf_keras.annotation.frame_names import Place, frame_of
 from taf_keras.clips.clip import VOID
+from taf_keras.clips.decode import resized_ids
 from taf_keras.errors import BadFileError
 from taf_keras.label_formats.export import UNLABELLED, Export, LabelledImage
 from taf_keras.progress import Progress
@@ -92,7 +93,7 @@ def _take(
         return
     if own.shape != size:
         frames.said["resized to the frames' size"] += 1
-        own = cv2.resize(own, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        own = resized_ids(own, size)
     data = cv2.imencode(".png", own)[1].tobytes()
     if place in frames.maps:
         if frames.maps[place] != data:

@@ -32,7 +32,7 @@ def write_prelabels(folder: Path, maps: Iterable[tuple[str, np.ndarray]], classe
         classes: of the maps.
     Raises: UserError where a file cannot be written.
     """
-    colours = distinct_colours(classes)
+    colours = told_apart(classes)
     palette = np.array(colours, np.uint8)
     cvat = folder / "cvat"
     images, annotations = [], []
@@ -103,7 +103,7 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     return np.diff(np.concatenate([[0], changes, [mask.size]])).tolist()
 
 
-def distinct_colours(classes: ClassTable) -> list[tuple[int, int, int]]:
+def told_apart(classes: ClassTable) -> list[tuple[int, int, int]]:
     """The classes' colours, changed where two share one, or one is the background's black.
 
     Masks of colours tell classes apart by nothing else.

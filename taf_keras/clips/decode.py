@@ -67,7 +67,12 @@ def read_label(source: Source, classes: ClassTable, size: tuple[int, int] | None
     if ids.min() < 0:
         raise BadFileError(_name(source), _unknown(np.unique(raw[ids < 0], axis=0), classes))
     ids = ids.astype(np.uint8)
-    if size is None or ids.shape == tuple(size):
+    return ids if size is None else resized_ids(ids, size)
+
+
+def resized_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 (height, width) of `size`, those of the nearest pixels: ids cannot be mixed."""
+    if ids.shape == tuple(size):
         return ids
     return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
@@ -111,7 +116,7 @@ def _ids_of_palette(
     Raises: BadFileError where both are allowed, and differ.
     """
     used = np.unique(indices)
-    by_index, by_colour = classes.lookup[:256], _ids_of_colours(palette[None], classes)[0]
+    by_index, by_colour = classes.lookup, _ids_of_colours(palette[None], classes)[0]
     if by_colour[used].min() < 0:
         return by_index[indices]
     differs = by_index[used] != by_colour[used]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from taf_keras.clips.clip import VOID, ClassTable
 from taf_keras.clips.palette import distinct_colours
-from taf_keras.datasets.text_file import read_text
-from taf_keras.errors import UserError, first_line
+from taf_keras.datasets.text_file import parse_json, read_text
+from taf_keras.errors import UserError
 
 _CLASS = '{"name": "road", "colour": [128, 64, 128]}'
 _CLASSES = f'{{"classes": [{_CLASS}, …], "void": 255}}'
@@ -33,12 +33,7 @@ def class_table(data_dir: str) -> ClassTable:
     """
     path = Path(data_dir) / "classes.json"
     text = read_text(path, f"it holds the classes as {_CLASSES}")
-    try:
-        content = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise UserError(f"{path}: cannot be read: {first_line(error)}") from None
+    content = parse_json(text, path, lambda pairs: _object(pairs, path))
     keys = set(content) if isinstance(content, dict) else set()
     if keys - {"void"} != {"classes"} or not isinstance(content["classes"], list):
         raise UserError(f"{path}: must be {_CLASSES} and no more")

@@ -1,11 +1,13 @@
-"""A text file that a user wrote: UTF-8, with or without a byte order mark."""
+"""Text and JSON that others wrote: UTF-8, with or without a byte order mark."""
 
 from __future__ import annotations
 
 import codecs
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-from taf_keras.errors import UserError
+from taf_keras.errors import UserError, first_line
 
 
 def read_text(path: Path, must_hold: str) -> str:
@@ -25,3 +27,17 @@ def read_text(path: Path, must_hold: str) -> str:
         line = data.count(b"\n", 0, at) + 1
         raise UserError(f"{path}:{line}: {fault}")
     return text
+
+
+def parse_json(text: str, place, on_object: Callable | None = None):
+    """What a JSON text holds. Raises: UserError that names `place` where it is none.
+
+    Args:
+        on_object: the list of (key, value) of an object -> what stands for it.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=on_object)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{place}:{error.lineno}: is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise UserError(f"{place}: cannot be read: {first_line(error)}") from None

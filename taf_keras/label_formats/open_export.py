@@ -6,7 +6,6 @@ pictures is, and not more than a disk takes.
 
 from __future__ import annotations
 
-import json
 import shutil
 import xml.etree.ElementTree as ET
 import zipfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from taf_keras.datasets.text_file import parse_json
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import reads
 
@@ -60,13 +60,7 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path):
     """Raises: UserError for what is no JSON."""
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path.name}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise UserError(f"{path.name}: cannot be read: {first_line(error)}") from None
+    return parse_json(read_text(path), path.name)
 
 
 def read_xml(path: Path) -> ET.Element:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from taf_keras.clips.clip import ClassTable
-from taf_keras.clips.decode import read_checked_image, read_image
+from taf_keras.clips.decode import read_checked_image, read_image, resized_ids
 from taf_keras.errors import BadFileError
 from taf_keras.progress import Progress
 from taf_keras.serving.outcome import Outcome
@@ -45,16 +42,9 @@ def predict_images(
             else:
                 if image.max() <= 1:
                     outcome.dim.append(file)
-                labels = resized(predict(read_image(image, size)[None])[0], image.shape[:2])
+                labels = resized_ids(predict(read_image(image, size)[None])[0], image.shape[:2])
                 pictures = (labels, overlay(image, labels)[..., ::-1])
                 for path, pixels in zip(image_results(stem), pictures, strict=True):
                     write_result(path, pixels)
                     outcome.written.append(path)
             progress(done, len(files))
-
-
-def resized(labels: np.ndarray, size: Size) -> np.ndarray:
-    """Train ids (height, width) at `size`, of the nearest pixel: ids cannot be mixed."""
-    if labels.shape == tuple(size):
-        return labels
-    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)

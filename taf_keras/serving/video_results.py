@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.decode import resized_ids
 from taf_keras.errors import UserError
 from taf_keras.files import writes
-from taf_keras.serving.image_prediction import resized
 from taf_keras.serving.overlay import Overlay
 from taf_keras.serving.result_files import (
     ARCHIVE_MARK,
@@ -80,7 +80,7 @@ class VideoResults:
     def _write(self, frame: Decoded, labels: np.ndarray) -> None:
         counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
         shares = counts[: len(self.classes)] / labels.size
-        labels = resized(labels, frame.image.shape[:2])
+        labels = resized_ids(labels, frame.image.shape[:2])
         self._video.write(self._overlay(frame.image, labels), frame.time_ms)
         self._rows.writerow([frame.index, f"{frame.time_ms / 1000:.6f}", *(f"{s:.6f}" for s in shares)])
         if self.labels == "png":

@@ -53,7 +53,7 @@ def load_initial_weights(config: Config, run: Run, network: keras.Model, class_n
 def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     names = list(run.metrics["per_class_iou"])
     trained = load_network(run.config, names, exported_checkpoint(run, run.config)[1])
-    of_classes = [] if names == list(class_names) else _of_classes(run.config.model, len(names))
+    of_classes = {} if names == list(class_names) else _of_classes(run.config.model, len(names))
     shared = [name for name in class_names if name in names]
     to, of = ([table.index(name) for name in shared] for table in (list(class_names), names))
     values, fitting = {variable.path: np.asarray(variable) for variable in trained.variables}, 0
@@ -61,7 +61,7 @@ def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
         value = values.get(variable.path)
         if value is None or value.ndim != len(variable.shape):
             continue
-        axes = _axes(of_classes, variable.path)
+        axes = of_classes.get(variable.path, set())
         alike = [
             a == b for i, (a, b) in enumerate(zip(value.shape, variable.shape, strict=True)) if i not in axes
         ]
@@ -84,21 +84,15 @@ def _with(model: ModelConfig, weights: str) -> ModelConfig:
     return model if model.is_own else replace(model, backbone_weights=weights)
 
 
-def _of_classes(model: ModelConfig, count: int) -> list[tuple[str, set[int]]]:
-    """(path, its axes) of variables whose shape depends on the number of classes: one more shows which."""
+def _of_classes(model: ModelConfig, count: int) -> dict[str, set[int]]:
+    """path -> axes of variables whose shape depends on the number of classes: one more shows which."""
     few, more = (build_model(_with(model, "random"), n).variables for n in (count, count + 1))
-    return [
-        (
-            variable.path,
-            {i for i, (a, b) in enumerate(zip(variable.shape, other.shape, strict=True)) if a != b},
-        )
-        for variable, other in zip(few, more, strict=True)
-        if variable.shape != other.shape
-    ]
-
-
-def _axes(of_classes: list[tuple[str, set[int]]], path: str) -> set[int]:
-    return next((axes for name, axes in of_classes if name == path), set())
+    changed = {}
+    for variable, other in zip(few, more, strict=True):
+        sides = enumerate(zip(variable.shape, other.shape, strict=True))
+        if axes := {axis for axis, (a, b) in sides if a != b}:
+            changed[variable.path] = axes
+    return changed
 
 
 def _only(shape: tuple[int, ...], axes: set[int], indices: list[int]) -> tuple[np.ndarray, ...]:

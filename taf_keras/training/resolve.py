@@ -38,7 +38,7 @@ def _without_missing_validation(config: Config) -> Config:
     Raises: UserError where the best of them is asked for.
     """
     data, validations = config.data, config.runtime.validations
-    if not validations or "val" in (*needed_splits(data), *splits(data)):
+    if not validations or "val" in needed_splits(data) or "val" in splits(data):
         return config
     why = f"{data.data_dir} has no val split"
     if config.training.keep_best != "none":

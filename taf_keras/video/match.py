@@ -135,16 +135,16 @@ def find_stills(
     height, width = image_size(video)
     narrow = min(_WIDTH_PX, width, *(picture.shape[1] for picture in pictures))
     size = (narrow, max(1, round(narrow * height / width)))
-    thumbnails = np.stack([_thumbnail(picture, size) for picture in pictures])
+    thumbnails = np.stack([thumbnail(picture, size) for picture in pictures])
     times_ms, shown = [], Counter()  # how many frames show each picture
     for frame in islice(decode(video, is_looked_at), max(0, frames)):
         times_ms.append(frame.time_ms)
         if frame.image is not None:
             rows = candidate_of(frame.index)
-            thumbnail = _thumbnail(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), size)
-            squares = (thumbnails[rows] - thumbnail) ** 2  # (stills, height, width)
+            seen = thumbnail(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), size)
+            squares = (thumbnails[rows] - seen) ** 2  # (stills, height, width)
             differences[rows, frame.index - first - numbers[rows]] = np.sqrt(squares.mean(axis=(1, 2)))
-            shown[hash(thumbnail.tobytes())] += 1
+            shown[hash(seen.tobytes())] += 1
         on_progress(frame.index + 1, frames)
     matches = [Match(int(n), first, row) for n, row in zip(numbers, differences, strict=True)]
     verdicts = {match.verdict for match in matches} - {ABSENT}
@@ -152,11 +152,16 @@ def find_stills(
     return matches, times_ms, shown.total() if stuck else 0
 
 
-def _thumbnail(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 (height, width) of mean 0 and standard deviation 1; next to 0 for an even picture."""
+def thumbnail(grey: np.ndarray, size: tuple[int, int], flat: float = _FLAT) -> np.ndarray:
+    """float32 (height, width) of mean 0 and standard deviation 1; next to 0 for an even picture.
+
+    Args:
+        size: (width, height), px.
+        flat: grey levels, the standard deviation below which a picture counts as even.
+    """
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     small -= small.mean()
-    return small / max(small.std(), _FLAT)
+    return small / max(small.std(), flat)
 
 
 def table(matches: Sequence[Match]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from taf_keras.clips.clip import VOID, ClassTable
+from taf_keras.clips.decode import resized_ids
 from taf_keras.files import write_bytes
 from taf_keras.sizes import Size
 
@@ -47,9 +48,7 @@ def write_wrong(path: Path, label: np.ndarray, prediction: np.ndarray) -> None:
 
 
 def _write_map(path: Path, ids: np.ndarray, colours: list[tuple[int, int, int]], **options) -> None:
-    size = shown_size(ids.shape)
-    if size != ids.shape:
-        ids = cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    ids = resized_ids(ids, shown_size(ids.shape))
     picture = Image.fromarray(np.ascontiguousarray(ids))
     picture.putpalette(bytes(np.uint8(colours).ravel()))
     data = io.BytesIO()

@@ -10,9 +10,9 @@ import pytest
 
 from taf_keras.annotation.prelabels import (
     coco_annotations,
-    distinct_colours,
     labelmap,
     run_lengths,
+    told_apart,
     write_prelabels,
 )
 from taf_keras.annotation.uncertainty import labels_of_size, mean_entropy
@@ -110,12 +110,12 @@ def test_a_new_round_takes_the_place_of_the_earlier_one(tmp_path):
 
 def test_colours_that_masks_cannot_tell_apart_are_changed():
     classes = ClassTable(("road", "car", "sky", "tree"), ((9, 9, 9), (9, 9, 9), (0, 0, 0), (1, 2, 3)))
-    colours = distinct_colours(classes)
+    colours = told_apart(classes)
     assert len(set(colours)) == 4
     assert (0, 0, 0) not in colours
     assert (colours[0], colours[3]) == ((9, 9, 9), (1, 2, 3))
     background = ClassTable(("background", "car"), ((0, 0, 0), (9, 9, 9)))
-    assert distinct_colours(background) == [(0, 0, 0), (9, 9, 9)]
+    assert told_apart(background) == [(0, 0, 0), (9, 9, 9)]
     assert labelmap(background.names, background.colours).count("background") == 1
 
 
