@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.processes import measure_fresh
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
+from taf_keras.allocator import keep_freed_memory
 
 STEPS = 3
 PARTS = 4
@@ -67,6 +68,7 @@ def resident_megabytes(peak: bool) -> float:
 def main(method: str, symmetric: str, images: str, parts: str, *smoke: str) -> None:
     from benchmarks import train_step as ts
 
+    keep_freed_memory()  # as train.py does
     model, size = (ts.SMALL, (64, 64)) if smoke else (ts.MOBILENETV2, (256, 256))
     config = ts.settings(model, method, int(images), symmetric=symmetric)
     config = replace(config, training=replace(config.training, gradient_accumulation_steps=int(parts)))

@@ -30,6 +30,7 @@ if not __package__:  # run as a file: the folder in the way of imports is this o
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.timing import Options, Row, notes, table
+from taf_keras.allocator import keep_freed_memory
 from taf_keras.progress import clock
 
 # Name -> (module, function of Options that returns rows, what it measures). Modules are imported when their
@@ -136,6 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     for pool in ("INTRA", "INTER"):  # TensorFlow reads them when it starts, in child processes too
         os.environ[f"TF_NUM_{pool}OP_THREADS"] = str(options.threads)
+    keep_freed_memory()  # as train.py and evaluate.py do
     timer = time.process_time if options.cpu_time else time.perf_counter
     rows = measure(options.names, Options(options.rounds, options.smoke, timer, options.figure))
     if not rows:

@@ -23,9 +23,11 @@ def run(main: Callable[[], None], *modules: ModuleType) -> None:
         module.define()
 
     def call(_) -> None:
-        from taf_keras.devices import require_tensorflow  # not for --help
+        from taf_keras.allocator import keep_freed_memory  # not for --help
+        from taf_keras.devices import require_tensorflow
 
         require_tensorflow()
+        keep_freed_memory()
         main()
 
     command.run(lambda: app.run(call, flags_parser=lambda argv: _parse_all(argv, main, modules)))
