@@ -18,6 +18,7 @@ _METHOD = _DATA | {"pipeline", "models", "taf", "storage", "evaluation"}
 _TOP = {"command", "command_line"}  # how commands begin and end, and where train.py is
 ALLOWED = {
     "errors": set(),
+    "allocator": set(),
     "progress": set(),
     "sizes": set(),
     "tables": set(),
