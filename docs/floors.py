@@ -50,7 +50,10 @@ def floors() -> list[dict[str, str]]:
 def svg(built: list[dict[str, str]]) -> str:
     """The floors as boxes, the ground at the bottom and the commands on top."""
     top = "train.py, evaluate.py, flags/; check, advise, extract, pack, predict, sweep, table1, local_cluster"
-    ground = "config.py, settings.py, errors.py, files.py, sizes.py, tables.py, progress.py, devices.py, allocator.py"
+    ground = (
+        "config.py, settings.py, errors.py, files.py, sizes.py, tables.py, progress.py, devices.py, "
+        "allocator.py"
+    )
     width = max(map(len, built)) * (_BOX + _GAP) + _GAP
     height = (len(built) + 2) * (_TALL + _GAP) + _GAP
     parts = [
