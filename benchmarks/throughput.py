@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.processes import measure_fresh, run_fresh
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
+from taf_keras.allocator import keep_freed_memory
 from taf_keras.storage.run import Run
 
 FLAGS = ["--validations=0", "--val_clips=1", "--test_clips=1"]
@@ -92,6 +93,7 @@ def main(model_dir: str, steps: str) -> None:
     import tensorflow as tf  # noqa: F401
 
     done("import")
+    keep_freed_memory()  # as train.py does
     from benchmarks import train_step as ts
     from taf_keras.datasets.load import load_split
     from taf_keras.pipeline.batches import training_batches

@@ -145,27 +145,34 @@ class StopAtNaN(EveryFewSteps):
 class ShowProgress(CountSteps):
     """One line for the whole training: steps, time left, losses, last validation.
 
-    After two epochs another says how long all will take. The first one's time is no measure: it traces.
+    After 50 steps another says how long all will take, by the last 40 of them: the first ones trace.
     """
 
     def __init__(self, progress: Progress, first_step: int, steps: int):
         super().__init__(first_step)
         self.progress, self.steps, self.validation = progress, steps, ""
-        self.epoch_ends: list[float] = []
+        self.timed_from, self.timed_to = first_step + 10, first_step + 50
+        self.timed: tuple[int, float] | None = None  # a step, and when it ended
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         self.progress(self.step, self.steps, lambda: f"loss {float(logs['loss']):.3f}{self.validation}")
+        if self.timed is None and self.step >= self.timed_from:
+            self.timed = self.step, time.monotonic()
+        elif self.timed and self.timed_to and self.step >= self.timed_to:
+            self._say_time_to_go(*self.timed)
+            self.timed_to = 0
+
+    def _say_time_to_go(self, step: int, ended: float) -> None:
+        seconds = (time.monotonic() - ended) / (self.step - step)
+        left = seconds * (self.steps - self.step)
+        if left >= _WORTH_SAYING_S:
+            epoch = seconds * self.params["steps"]
+            self.progress.say(f"an epoch takes {epoch:.1f} s: about {clock(left)} to go")
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_miou" in logs:
             self.validation = f"  val mIoU {float(logs['val_miou']):.1%}"
-        self.epoch_ends.append(time.monotonic())
-        if len(self.epoch_ends) == 2:
-            seconds = self.epoch_ends[1] - self.epoch_ends[0]
-            left = seconds * (self.steps - self.step) / max(1, self.step - self.epoch_began)
-            if left >= _WORTH_SAYING_S:
-                self.progress.say(f"an epoch takes {seconds:.1f} s: about {clock(left)} to go")
 
 
 class WritePictures(keras.callbacks.Callback):

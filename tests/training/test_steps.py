@@ -82,17 +82,29 @@ def test_progress_counts_steps(per_call, expected):
     assert shown == [(step, 15) for step in expected]
 
 
-def test_after_two_epochs_the_time_to_go_is_said(monkeypatch):
-    """Epochs of 5 steps: the first takes 90 s with its tracing, each other 20 s; 8 of 10 are left."""
-    stream, clock = io.StringIO(), iter([90.0, 110.0, 130.0])
-    progress = ShowProgress(Progress("training", stream), 0, 50)
+class Said(list):
+    """In place of a `Progress`: what it was told to say."""
+
+    say = list.append
+
+    def __call__(self, done, total, text):
+        pass
+
+
+@pytest.mark.parametrize("first_step", [0, 30])
+def test_after_50_steps_the_time_to_go_is_said_once(monkeypatch, first_step):
+    """Epochs of 5 steps; the first 10 steps take 9 s each, since they trace, the others 4 s."""
+    said, now = Said(), 0.0
+    progress = ShowProgress(said, first_step, first_step + 100)
     progress.set_params({"steps": 5})
-    monkeypatch.setattr("taf_keras.training.callbacks.time.monotonic", clock.__next__)
-    for epoch in range(3):
-        progress.on_epoch_begin(epoch)
-        progress.step += 5
-        progress.on_epoch_end(epoch, {})
-    assert stream.getvalue() == "an epoch takes 20.0 s: about 2:40 to go\n"
+    monkeypatch.setattr("taf_keras.training.callbacks.time.monotonic", lambda: now)
+    for step in range(1, 61):
+        if step % 5 == 1:
+            progress.on_epoch_begin(step // 5)
+        now += 9 if step <= 10 else 4
+        progress.on_train_batch_end((step - 1) % 5, {"loss": 1.0})
+        assert len(said) == (step >= 50)
+    assert said == ["an epoch takes 20.0 s: about 3:20 to go"]
 
 
 def test_images_per_second_counts_steps(monkeypatch):
