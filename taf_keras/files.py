@@ -1,4 +1,7 @@
-"""Files that are the old one or the new one, whenever a process is killed or a disk is full."""
+"""Files that are the old one or the new one, whenever a process is killed or a disk is full.
+
+And where files lie that can be made again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ from pathlib import Path
 from taf_keras.errors import UserError, first_line
 
 _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/taf-keras`, or `~/.cache/taf-keras` where that is not set."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taf-keras"
 
 
 @contextmanager

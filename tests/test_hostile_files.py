@@ -17,12 +17,14 @@ import keras
 import numpy as np
 import pytest
 
-from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig
+from taf_keras.command_line import parse_config
+from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig
 from taf_keras.datasets import load, manifest
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import saved_model_predictor
 from taf_keras.evaluation.network import load_network
 from taf_keras.experiments.plan import Job, collect
+from taf_keras.files import sha256
 from taf_keras.inspection.check import check_split
 from taf_keras.models.backbones import build_backbone
 from taf_keras.models.build import build_model
@@ -177,6 +179,44 @@ def test_a_model_in_a_keras_file_runs_no_code(name, write, tmp_path, mark):
     mark.unlink(missing_ok=True)  # of building the model that is saved
     message = refusal(build_model, ModelConfig(model=str(tmp_path / name)), 2)
     assert message.startswith(f"--model={tmp_path / name}: Keras cannot load it in safe mode: ")
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_run_that_names_a_python_file_executes_it_unless_it_has_changed(changed, tmp_path):
+    """As SECURITY.md says: who uses a stranger's run looks at `model` in its config.json."""
+    code, mark = tmp_path / "theirs.py", tmp_path / "executed"
+    code.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    network = {"model": f"{code}:network", "model_sha256": "0" * 64 if changed else sha256(code)}
+    (tmp_path / "config.json").write_text(
+        json.dumps(Config(model=ModelConfig(**network), taf=TAFConfig("baseline")).to_dict())
+    )
+    message = refusal(load_network, Run(tmp_path).config, "ab", tmp_path / "checkpoint")
+    assert ("has changed since the run began" if changed else "has no function network") in message
+    assert mark.exists() != changed
+
+
+def test_a_flag_file_may_name_a_python_file_which_reading_it_does_not_execute(tmp_path):
+    code, mark = tmp_path / "theirs.py", tmp_path / "executed"
+    code.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    flags = tmp_path / "theirs.flags"
+    flags.write_text(f"--model={code}:network\n--method=baseline\n--model_dir={tmp_path}/elsewhere\n")
+    config = parse_config([f"--flagfile={flags}"])
+    assert config.model.file == code
+    assert config.runtime.model_dir == f"{tmp_path}/elsewhere"
+    assert not mark.exists()
+
+
+REACHES_OUT = {"urllib.request", "http", "requests", "ftplib", "smtplib", "socket", "ssl"}
+
+
+def test_only_several_machines_have_to_do_with_the_network():
+    """What else is fetched, ImageNet weights, Keras fetches."""
+    found = set()
+    for path in (ROOT / "taf_keras").rglob("*.py"):
+        names = re.findall(r"^\s*(?:import|from) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if REACHES_OUT & {part for name in names for part in (name, name.partition(".")[0])}:
+            found.add(path.relative_to(ROOT / "taf_keras").as_posix())
+    assert found == {"local_cluster.py", "multi_worker/rendezvous.py"}
 
 
 UNSAFE = r"allow_pickle|\bimport pickle|\bload_model\(|safe_mode|enable_unsafe|\beval\(|\bexec\(|exec_module"

@@ -134,14 +134,16 @@ def _files(folder: Path, bad: BadFiles, *kinds: str) -> list[_Files]:
     try:
         with os.scandir(folder) as entries:
             cities = sorted(entry.name for entry in entries if entry.is_dir())
-        listed = [(city, name) for city in cities for name in sorted(os.listdir(folder / city))]
+        listed = [(city, sorted(os.listdir(folder / city))) for city in cities]
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; {_LAYOUT}") from None
     found: dict[str, _Files] = {kind: {} for kind in kinds}
-    for city, name in listed:
-        match, path = _NAME.fullmatch(name), os.path.join(folder, city, name)
-        if match and match["city"] == city and match["kind"] in found:
-            found[match["kind"]][match["video"], int(match["number"])] = path
-        elif name.lower().endswith(".png"):
-            bad.add(path, f"a file name here is {city}_000000_000019_{kinds[0]}.png")
+    for city, names in listed:
+        place = os.path.join(folder, city, "")
+        for name in names:
+            match = _NAME.fullmatch(name)
+            if match and match["city"] == city and match["kind"] in found:
+                found[match["kind"]][match["video"], int(match["number"])] = place + name
+            elif name.lower().endswith(".png"):
+                bad.add(place + name, f"a file name here is {city}_000000_000019_{kinds[0]}.png")
     return list(found.values())

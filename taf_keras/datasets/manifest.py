@@ -20,6 +20,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from taf_keras.clips.bad_files import REFUSE, BadFiles
@@ -75,11 +76,7 @@ def load_list(data_dir: str, split: str) -> Split:
 def splits(data_dir: str) -> tuple[str, ...]:
     """The splits whose lists exist, and `val` where a part of train.csv can be set aside."""
     found = [name for name in SPLITS if _list_file(data_dir, name).is_file()]
-    if "train" in found and "val" not in found:
-        try:
-            load_split(data_dir, "val", 0, BadFiles("skip"), True)
-        except UserError:  # too few labels, or faults, which training will meet
-            return tuple(found)
+    if "train" in found and "val" not in found and _has_labels(data_dir, LEAST):
         found.insert(1, "val")
     return tuple(found)
 
@@ -89,6 +86,21 @@ def splits(data_dir: str) -> tuple[str, ...]:
 
 def _list_file(data_dir: str, split: str) -> Path:
     return Path(data_dir) / f"{split}.csv"
+
+
+def _has_labels(data_dir: str, count: int) -> bool:
+    """Whether train.csv has as many labelled frames. It is read no further: it may have millions."""
+    listed, labels = _Listed(data_dir, True), 0
+    try:
+        class_table(data_dir)
+        for line, row in _rows(_list_file(data_dir, "train")):
+            with suppress(_RowFault):
+                labels += listed.add(line, row).label is not None
+            if labels == count:
+                return True
+    except UserError:  # a fault, which training will meet
+        pass
+    return False
 
 
 def _clips(
@@ -143,8 +155,8 @@ class _Listed:
         self.lines: dict[str, int] = {}  # image -> where it is listed
         self.folders: dict[str, str] = {}  # folder -> where it really is
 
-    def add(self, line: int, row: list[str]) -> None:
-        """Takes a row, or raises _RowFault and takes nothing of it."""
+    def add(self, line: int, row: list[str]) -> Frame:
+        """Takes a row, and returns its frame, or raises _RowFault and takes nothing of it."""
         if len(row) != len(COLUMNS):
             raise _RowFault(f"has {len(row)} fields, must have {len(COLUMNS)}: {_HEADER}")
         if any(text and text.splitlines() != [text] for text in row):
@@ -161,6 +173,7 @@ class _Listed:
         if first != line:
             raise _RowFault(f"image {image} is that of line {first} already")
         self.videos[video][frame.number] = frame
+        return frame
 
     def _file(self, name: str) -> str:
         path = os.path.join(self.data_dir, name)

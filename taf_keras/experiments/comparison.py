@@ -77,7 +77,7 @@ def student_t(freedom: int, confidence: float = 0.95) -> float:
 
 
 def markdown(table: pd.DataFrame, reference: str) -> str:
-    """The table of `compare` as Markdown, for terminals and for the README.
+    """The table of `compare` as Markdown, for terminals and pages.
 
     A difference says of how many pairs it is, where the reference lacks some of the arm's seeds.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from taf_keras.clips.clip import Clip, Split
 from taf_keras.config import DataConfig
 from taf_keras.datasets.load import load_split
 from taf_keras.errors import BadFileError, UserError
+from taf_keras.inspection.checked import CheckedFiles, remembered
 from taf_keras.inspection.class_coverage import absence_warning, require_several_classes
 from taf_keras.inspection.look import Look, Looks, look_at, source_name
 from taf_keras.inspection.partner_reach import partners_out_of_reach
@@ -25,21 +27,23 @@ _SHOWN = 10
 def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads: int = 2) -> Split:
     """Loads and checks one split under `data.on_bad_file`, with progress; says what was left out.
 
+    Files that an earlier check found usable, and that have not changed, are not opened (`checked`).
     Of `train` it warns of classes without a pixel.
 
     Raises: UserError as `check_split` does, for a temporal context within which no key frame has a partner,
         and for training labels of a single class.
     """
     bad = BadFiles(data.on_bad_file)
-    with Progress(f"reading {name} clips") as progress:
+    with Progress(f"reading {name} clips") as progress, _no_garbage():
         split = load_split(data, name, progress, bad)
     if split.note:
         print(f"{name}: {split.note}")
     if problem := partners_out_of_reach(split, data, partners_within):
         raise UserError(problem)
     in_memory = data.dataset == "synthetic"  # its generation has shown the progress
-    with nullcontext() if in_memory else Progress(f"checking {name} files") as progress:
-        split = check_split(split, data.image_size, partners_within, bad, False, threads, progress)
+    shown = nullcontext() if in_memory else Progress(f"checking {name} files")
+    with remembered(data) as checked, shown as progress:
+        split = check_split(split, data.image_size, partners_within, bad, False, threads, progress, checked)
     for error in bad.found[:_SHOWN]:
         print(f"left out {error}")
     if len(bad.found) > _SHOWN:
@@ -51,6 +55,18 @@ def load_checked(data: DataConfig, name: str, partners_within: int = 0, threads:
     return split
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Python looks for none inside: among millions of frames there is none, and each look takes seconds."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def check_split(
     split: Split,
     image_size: Size | None = None,
@@ -59,6 +75,7 @@ def check_split(
     thorough: bool = False,
     threads: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
+    checked: CheckedFiles | None = None,
 ) -> Split:
     """The split without what cannot be used; an error under `refuse`, which is the default of `bad`.
 
@@ -73,12 +90,15 @@ def check_split(
         bad: what to do with bad files; keeps those left out.
         thorough: decode every frame, to find what is wrong between its first and last bytes.
         on_progress: called as on_progress(done, total), counting files.
+        checked: what earlier checks found; is given what this one finds.
     Raises: UserError for the first bad file, key frames of several sizes without an `image_size`, or a
         split of which nothing is left.
     """
     if not split.clips:
         raise UserError(f"split {split.name}: has no labelled clip")
-    looks = look_at(split, partners_within, thorough, threads=threads, on_progress=on_progress)
+    looks = look_at(
+        split, partners_within, thorough, threads=threads, on_progress=on_progress, checked=checked
+    )
     split = usable_split(split, looks, image_size, partners_within, bad)
     require_usable(split, looks, image_size)
     return split
@@ -136,7 +156,7 @@ def _usable(
     if bad_key:
         return None, bad_key + bad_partners
     clip = replace(clip, frames=tuple(kept)) if bad_partners else clip
-    if partners_within and clip.offsets(partners_within) == (0,):
+    if partners_within and len(kept) == 1:
         reason = (
             f"key frame without a partner within ±{partners_within} frames: give a larger "
             "--temporal_context, more frames, or --method=baseline"

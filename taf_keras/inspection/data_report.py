@@ -15,6 +15,7 @@ from taf_keras.datasets import load
 from taf_keras.errors import BadFileError, UserError, require
 from taf_keras.inspection.blank_frames import BlankFrame, blank_warnings, find_blank_frames
 from taf_keras.inspection.check import require_usable, usable_split
+from taf_keras.inspection.checked import remembered
 from taf_keras.inspection.class_coverage import absence_warning, require_several_classes
 from taf_keras.inspection.leakage import Leak, find_leaks
 from taf_keras.inspection.look import DamageWithin, Looks, look_at
@@ -170,8 +171,8 @@ def _survey(data: DataConfig, method: str, name: str, thorough: bool, threads: i
         require(found > 0, f"split {name}: has no labelled clip")
         if problem := partners_out_of_reach(split, data, within):
             error, within = UserError(problem), 0  # the rest of the report is about key frames alone
-        with Progress(f"checking {name} files") as progress:
-            looks = look_at(split, within, thorough, True, threads, progress)
+        with remembered(data) as checked, Progress(f"checking {name} files") as progress:
+            looks = look_at(split, within, thorough, True, threads, progress, checked)
         split = usable_split(split, looks, data.image_size, within, bad)
         require_usable(split, looks, data.image_size)
         if thorough:

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from taf_keras.clips.clip import VOID, ClassTable, Frame, Source, Split
 from taf_keras.clips.decode import read_image, read_label
 from taf_keras.clips.image_files import HEAD_BYTES, inspect_image, read_bytes
 from taf_keras.errors import BadFileError
+from taf_keras.inspection.checked import CheckedFiles, keys_of
 from taf_keras.sizes import Size
 
 _ONE_COLOUR = 2  # levels by which compression may change a single colour
 _AT_ONCE = 64  # files between two looks at what libjpeg has said
+_KNOWN_AT_ONCE = 64 * _AT_ONCE  # files that are compared with what is known
 _DAMAGED_JPEG = re.compile("^(Corrupt JPEG data|Premature end of JPEG file).*", re.MULTILINE)
 
 
@@ -72,6 +74,7 @@ def look_at(
     digests: bool = False,
     threads: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
+    checked: CheckedFiles | None = None,
 ) -> Looks:
     """Looks at the frames within `partners_within` frames of a key frame, and at the key frames' label maps.
 
@@ -82,27 +85,75 @@ def look_at(
     Args:
         digests: of each image's bytes: all of them if `thorough`, else the first `HEAD_BYTES`.
         on_progress: called as on_progress(done, total), counting files.
+        checked: is given what this look finds. Files that it knows are not opened, unless the look is
+            thorough or takes digests.
     """
     frames = (frame for clip in split.clips for frame in clip.window(partners_within))
     images = {_place(frame.image): frame.image for frame in frames}
     labels = {_place(clip.key_frame.label): clip.key_frame for clip in split.clips}
-    tasks = [partial(_look_at_image, image, thorough, digests) for image in images.values()]
-    tasks += [partial(_look_at_label, frame, split.classes) for frame in labels.values()]
-    found = []
+    done, total = 0, len(images) + len(labels)
+
+    def count(looked_at: int) -> None:
+        nonlocal done
+        done += looked_at
+        if on_progress and looked_at:
+            on_progress(done, total)
+
+    recalls = not thorough and not digests
     with ThreadPoolExecutor(threads) as pool:
-        for begin in range(0, len(tasks), _AT_ONCE):
-            some = tasks[begin : begin + _AT_ONCE]
-            with _held_back_stderr() if thorough else nullcontext(str) as written:
-                looks = list(pool.map(_error_or_look, some))
-            if _DAMAGED_JPEG.search(written()):  # it does not say which: once more, one by one
-                looks = [_error_or_complaint(task) for task in some]
-            found += looks
-            if on_progress:
-                on_progress(len(found), len(tasks))
-    return Looks(
-        dict(zip(images, found[: len(images)], strict=True)),
-        dict(zip(labels, found[len(images) :], strict=True)),
-    )
+        looker = _Looker(pool, threads, thorough, checked or CheckedFiles(), recalls, count)
+        return Looks(
+            looker(images, partial(_look_at_image, thorough=thorough, digest=digests)),
+            looker(labels, partial(_look_at_label, classes=split.classes), split.classes),
+        )
+
+
+@dataclass(frozen=True)
+class _Looker:
+    """Looks at files in the threads of `pool`; where it `recalls`, at those alone that are not known."""
+
+    pool: ThreadPoolExecutor
+    threads: int
+    thorough: bool
+    checked: CheckedFiles
+    recalls: bool
+    count: Callable[[int], None]
+
+    def __call__(
+        self, things: dict, look: Callable[..., Look], classes: ClassTable | None = None
+    ) -> dict[object, Look | BadFileError]:
+        """place -> what is known of the thing there, or what `look` finds; `classes` are for label maps."""
+        columns = 2 + (len(classes) + 1 if classes else 0)
+        found: dict[object, Look | BadFileError] = {}
+        for places in _parts(list(things), _KNOWN_AT_ONCE):
+            keys = self._keys(places, classes)
+            known = self.checked.find(keys, columns) if self.recalls else [None] * len(places)
+            found |= {place: _known(*facts) for place, facts in zip(places, known, strict=True) if facts}
+            unknown = [at for at, facts in enumerate(known) if not facts]
+            self.count(len(places) - len(unknown))
+            for few in _parts(unknown, _AT_ONCE):
+                looks = self._open([partial(look, things[places[at]]) for at in few])
+                found |= {places[at]: look for at, look in zip(few, looks, strict=True)}
+                usable = {at: look for at, look in zip(few, looks, strict=True) if isinstance(look, Look)}
+                self.checked.add(keys[list(usable)], [_facts(look) for look in usable.values()])
+                self.count(len(few))
+        return found
+
+    def _keys(self, places: Sequence, classes: ClassTable | None) -> np.ndarray:
+        shares = _parts(places, -(-len(places) // self.threads))
+        return np.concatenate(list(self.pool.map(partial(keys_of, classes=classes), shares)))
+
+    def _open(self, tasks: Sequence[partial]) -> list[Look | BadFileError]:
+        with _held_back_stderr() if self.thorough else nullcontext(str) as written:
+            looks = list(self.pool.map(_error_or_look, tasks))
+        if _DAMAGED_JPEG.search(written()):  # it does not say which: once more, one by one
+            return [_error_or_complaint(task) for task in tasks]
+        return looks
+
+
+def _parts(values: Sequence, length: int) -> Iterator[Sequence]:
+    """Consecutive parts of `length` values; the last may be shorter."""
+    return (values[begin : begin + length] for begin in range(0, len(values), length))
 
 
 def source_name(source: Source, frame: Frame) -> str:
@@ -155,6 +206,20 @@ def _error_or_complaint(task: partial) -> Look | BadFileError:
     if complaint and isinstance(look, Look):
         return DamageWithin(task.args[0], f"is damaged: {complaint[0]}")
     return look
+
+
+def _facts(look: Look) -> tuple[int, ...]:
+    """What is remembered of a look: `_known` makes one of it again."""
+    return (*look.size, *(() if look.pixels is None else look.pixels.tolist()))
+
+
+def _known(height: int, width: int, *pixels: int) -> Look:
+    return Look((height, width), pixels=np.array(pixels, np.int64)) if pixels else _known_image(height, width)
+
+
+@cache  # millions of images have a few sizes
+def _known_image(height: int, width: int) -> Look:
+    return Look((height, width))
 
 
 @contextmanager

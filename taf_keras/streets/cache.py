@@ -14,18 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from taf_keras.errors import UserError
-from taf_keras.files import sha256
+from taf_keras.files import default_cache_dir, sha256
 from taf_keras.streets.config import GENERATOR_VERSION, SPLITS, SyntheticConfig
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images (clips, frames, height, width, 3), labels (…, width)
 
 _FILES = ("images.npy", "labels.npy")
 _INDEX = "index.json"  # name -> SHA-256 of the files; written last
-
-
-def default_cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/taf-keras`, or `~/.cache/taf-keras` where that is not set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taf-keras"
 
 
 def entry_name(config: SyntheticConfig, split: str) -> str:

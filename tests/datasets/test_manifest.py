@@ -495,3 +495,14 @@ def test_a_file_that_is_not_there_is_found_by_the_check(root):
         "harbour_000009": [7, 9],
         "street_000000": [0, 1],  # 14 has no partner left
     }
+
+
+def test_the_splits_are_known_after_five_labels(root):
+    """A list of millions of rows is read to its end only when it is loaded: its last has a fault here."""
+    rows = [f"a,{number},{number}.png,{number}-label.png" for number in range(100)]
+    write_list(root, "\n".join([HEADER, *rows, 'b,1,"b.png']))
+    assert load.splits(config(root)) == ("train", "val")
+    with pytest.raises(UserError, match="is not CSV"):
+        load.load_split(config(root), "train")
+    write_list(root, "\n".join([HEADER, *rows[:4]]))
+    assert load.splits(config(root)) == ("train",)
