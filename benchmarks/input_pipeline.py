@@ -4,8 +4,8 @@
 
 which is `python benchmarks/run.py --only=input_pipeline`.
 
-PNG files of CamVid's and Cityscapes' size are written to a temporary folder: smooth noise, whose bytes per
-frame the first lines print (Cityscapes' own frames have 2.3 MB). An example is a key frame, a partner and a
+Files of CamVid's and Cityscapes' size are written to a temporary folder: smooth noise, whose bytes per frame
+the first lines print (Cityscapes' own PNG frames have 2.3 MB). An example is a key frame, a partner and a
 label map at the paper's settings: scale 0.5–2, crop, flip. Everything runs in two threads, on files that the
 system has in memory.
 
@@ -13,20 +13,20 @@ decoding         OpenCV decodes the files of the same examples, and does nothing
 first epoch      `training_batches`, where every file is decoded
 packed           the same on the packed form
 later epochs     `training_batches` with all key frames kept decoded, as CamVid's are; Cityscapes' do not fit
-keras-cv         the same files by tf.io.decode_png; both frames stacked to six channels and the label map as
-                 their segmentation mask, so that one draw moves all three; JitteredResize (scale, crop,
-                 padding) and RandomFlip for each example, in parallel; then batches of uint8
+reduced          the first epoch with --reduced_decoding, for JPEG that is trained at half its size
+keras-cv         the same files by tf.io.decode_png or decode_jpeg; both frames stacked to six channels and
+                 the label map as their segmentation mask, so that one draw moves all three; JitteredResize
+                 (scale, crop, padding) and RandomFlip for each example, in parallel; then batches of uint8
 keras-cv cached  the same with the decoded key frames and label maps in tf.data's cache
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,95 +35,44 @@ import cv2
 import keras_cv
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from benchmarks.frame_files import CLIPS, CONTEXT, PAIRS, Files, settings, write_files
 from benchmarks.timing import Options, Row, Target, medians, ratios, take_turns
-from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
+from taf_keras.config import Config
 from taf_keras.datasets.load import load_split
 from taf_keras.pack import pack
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.pipeline.pairing import locate, sample
 
 THREADS = 2
-PAIRS = 8  # key frames of a batch: half of the paper's 16 images
-CLIPS, CONTEXT = 8, 3
-PICTURES = 4  # different ones; PNG is slow to write
-
-
-@dataclass(frozen=True)
-class Files:
-    """Files of one size, px; `grain_px` sets their bytes.
-
-    Attributes:
-        batches: how many a round reads.
-        targets: the least ratios.
-    """
-
-    name: str
-    height: int
-    width: int
-    crop: int
-    grain_px: int
-    batches: int
-    targets: dict[str, float]
-
 
 DECODING = "first epoch / decoding"
 PACKED = "packed / first epoch"
 KERAS_CV = "first epoch / keras-cv"
 KERAS_CV_CACHED = "later epochs / keras-cv cached"
-TINY = Files("tiny", 48, 64, 32, 2, 1, {})
+REDUCED = "reduced / first epoch"
+REDUCED_KERAS_CV = "reduced / keras-cv"
+RATIOS = (DECODING, PACKED, KERAS_CV, KERAS_CV_CACHED, REDUCED, REDUCED_KERAS_CV)
+TINY = (
+    Files("tiny", 48, 64, 32, 2, 1),
+    Files("tiny JPEG at half size", 96, 128, 32, 2, 1, form="jpg", image_size=(48, 64)),
+)
+JPEG = {"height": 1024, "width": 2048, "grain_px": 4, "batches": 3, "form": "jpg"}
 SIZES = (
     Files("CamVid", 360, 480, 360, 2, 12, {DECODING: 0.6, KERAS_CV_CACHED: 2.0}),
-    Files("Cityscapes", 1024, 2048, 720, 4, 3, {DECODING: 0.6, KERAS_CV: 2.0}),
+    Files("Cityscapes", 1024, 2048, 720, 4, 3, {DECODING: 0.6, KERAS_CV: 1.5}),
+    Files("Cityscapes as JPEG", crop=720, **JPEG),
+    Files(
+        "Cityscapes as JPEG at half size",
+        crop=360,
+        image_size=(512, 1024),
+        targets={REDUCED_KERAS_CV: 2.0},
+        **JPEG,
+    ),
 )
 
 
-# --- Files ---
-
-
-def smooth_noise(rng, files: Files, channels: int, cells: dict[int, float]) -> np.ndarray:
-    """float32 (height, width, channels): noise of each cell size, px, with its standard deviation."""
-    noise = np.zeros((files.height, files.width, channels), np.float32)
-    for cell, deviation in cells.items():
-        shape = (files.height // cell + 2, files.width // cell + 2)
-        # Mostly grey, as pictures are.
-        field = rng.normal(0, deviation, (*shape, 1)) + rng.normal(0, deviation / 4, (*shape, channels))
-        size = (files.width, files.height)
-        noise += cv2.resize(field.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    return noise
-
-
-def write_files(files: Files, root: Path) -> None:
-    """A training split in CamVid's layout: CLIPS videos of one key frame and its neighbours."""
-    rng = np.random.default_rng(0)
-    for picture in range(PICTURES):
-        noise = smooth_noise(rng, files, 3, {128: 40, 32: 25, 8: 12, files.grain_px: 7})
-        Image.fromarray(np.clip(128 + noise, 0, 255).astype(np.uint8)).save(root / f"{picture}.png")
-        ids = smooth_noise(rng, files, 11, {64: 1}).argmax(axis=-1).astype(np.uint8)
-        Image.fromarray(ids).save(root / f"{picture}_label.png")
-    for folder in ("train", "trainannot"):
-        (root / folder).mkdir()
-    for clip in range(CLIPS):
-        frames = root / "frames" / f"video{clip}"
-        frames.mkdir(parents=True)
-        for n in range(2 * CONTEXT + 1):
-            target = frames / f"{n:06d}.png" if n != CONTEXT else root / "train" / f"video{clip}_{n:06d}.png"
-            shutil.copy(root / f"{(clip + n) % PICTURES}.png", target)
-        label = root / "trainannot" / f"video{clip}_{CONTEXT:06d}.png"
-        shutil.copy(root / f"{clip % PICTURES}_label.png", label)
-
-
 # --- Variants: each is called for a round, and returns examples per second ---
-
-
-def settings(files: Files, dataset: str, folder: Path) -> Config:
-    crop = (files.crop, files.crop)
-    data = DataConfig(
-        dataset, str(folder), crop_size=crop, temporal_context=CONTEXT, min_scale=0.5, max_scale=2.0
-    )
-    training = TrainingConfig(epochs=1000, batch_size=2 * PAIRS)
-    return Config(data, training=training, runtime=RuntimeConfig(reader_threads=THREADS, kept_mb=0))
 
 
 def sampled_files(config: Config, count: int) -> list[tuple[str, str, str]]:
@@ -164,13 +113,17 @@ def rate(dataset: tf.data.Dataset, count: int, clock) -> float:
 def keras_cv_batches(examples: list[tuple[str, str, str]], crop: int, cached: bool) -> tf.data.Dataset:
     scale_and_crop = keras_cv.layers.JitteredResize(target_size=(crop, crop), scale_factor=(0.5, 2.0))
     flip = keras_cv.layers.RandomFlip()
+    decode_frame = tf.io.decode_png if examples[0][0].endswith("png") else tf.io.decode_jpeg
+
+    def decode(path):
+        return decode_frame(tf.io.read_file(path), 3)
 
     def load_key(key, label):
-        return tf.io.decode_png(tf.io.read_file(key), 3), tf.io.decode_png(tf.io.read_file(label), 1)
+        return decode(key), tf.io.decode_png(tf.io.read_file(label), 1)
 
     def pair(loaded, key, partner):
         image, ids = loaded
-        other = tf.cond(key == partner, lambda: image, lambda: tf.io.decode_png(tf.io.read_file(partner), 3))
+        other = tf.cond(key == partner, lambda: image, lambda: decode(partner))
         inputs = {"images": tf.concat([image, other], axis=-1), "segmentation_masks": ids}
         return {name: tf.cast(x, tf.uint8) for name, x in flip(scale_and_crop(inputs)).items()}
 
@@ -188,7 +141,8 @@ def keras_cv_batches(examples: list[tuple[str, str, str]], crop: int, cached: bo
 
 def variants(files: Files, root: Path, clock) -> dict:
     """Name -> function of no arguments."""
-    plain, packed = settings(files, "camvid", root), settings(files, "packed", root / "packed")
+    plain = settings(files, "camvid", root, THREADS)
+    packed = settings(files, "packed", root / "packed", THREADS)
     pack(plain.data, root / "packed", ("train",), shard_bytes=256_000_000)
     split = load_split(plain.data, "train")
     later = training_batches(split, replace(plain, runtime=replace(plain.runtime, kept_mb=1000)))
@@ -198,16 +152,15 @@ def variants(files: Files, root: Path, clock) -> dict:
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
             np.testing.assert_array_equal(a[name], c[name])
+    batches = {"first epoch": first, "packed": same, "later epochs": later}
+    if files.image_size is not None:
+        reduced = replace(plain, data=replace(plain.data, reduced_decoding=True))
+        batches["reduced"] = training_batches(split, reduced)
     examples = sampled_files(plain, PAIRS * (files.batches + 1))[PAIRS:]
     theirs, cached = (keras_cv_batches(examples, files.crop, cached) for cached in (False, True))
-    return {
-        "decoding": lambda: decoding(examples, clock),
-        "first epoch": lambda: rate(first, files.batches, clock),
-        "packed": lambda: rate(same, files.batches, clock),
-        "later epochs": lambda: rate(later, files.batches, clock),
-        "keras-cv": lambda: rate(theirs, files.batches, clock),
-        "keras-cv cached": lambda: rate(cached, files.batches, clock),
-    }
+    batches |= {"keras-cv": theirs, "keras-cv cached": cached}
+    rates = {name: lambda b=b: rate(b, files.batches, clock) for name, b in batches.items()}
+    return {"decoding": lambda: decoding(examples, clock)} | rates
 
 
 # --- The table ---
@@ -218,24 +171,23 @@ def measure(files: Files, options: Options) -> dict[str, tuple[float, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_files(files, root)
-        size = [np.mean([path.stat().st_size for path in root.glob(p)]) for p in ("?.png", "*_label.png")]
-        kilobytes = f"{size[0] / 1e3:.0f} kB, label maps {size[1] / 1e3:.0f} kB"
-        print(f"{files.name}: {files.height}x{files.width} px, {kilobytes}")
         return take_turns(files.name, variants(files, root, options.clock), options.rounds)
 
 
 def rows(options: Options) -> list[Row]:
     found = []
-    for files in (TINY,) if options.smoke else SIZES:
+    for files in TINY if options.smoke else SIZES:
         rates = measure(files, options)
         note = medians(rates, "examples/s")
-        for compared in (DECODING, PACKED, KERAS_CV, KERAS_CV_CACHED):
+        for compared in RATIOS:
             name, other = compared.split(" / ")
+            if name not in rates:
+                continue
             least = files.targets.get(compared)
             target = Target("≥", least) if least else None
             speeds = ratios(rates[name], rates[other])
             found.append(Row.of(f"speed of {name}, {files.name}", other, speeds, target, note))
-            note = ""  # once for all four
+            note = ""  # once for all of them
     return found
 
 

@@ -3,7 +3,8 @@
     python benchmarks/run.py [--only=NAME,…] [--json=FILE] [--markdown=FILE] [--figure=FILE]
 
 Without --only every claim is measured: about half an hour on two cores, which nothing else should use
-meanwhile. --only takes the names below, or the beginnings of them; `profile` runs only where it is named.
+meanwhile. --only takes the names below, or the beginnings of them; `profile` and `reader_threads` run only
+where they are named.
 
 {names}
 
@@ -47,9 +48,10 @@ BENCHMARKS = {
     "memory": ("memory", "rows", "peak memory of the TAF step, and of one in small batches"),
     "scaling": ("scaling", "rows", "cost against branches, temporal context and number of clips"),
     "input_pipeline": ("input_pipeline", "rows", "how fast files become batches"),
+    "reader_threads": ("reader_threads", "rows", "time of an example by stage, and pairs/s of readers"),
     "profile": ("profile_step", "rows", "where the time of a TAF step goes"),
 }
-ON_REQUEST = {"profile"}
+ON_REQUEST = {"profile", "reader_threads"}
 
 
 def chosen(only: str | None) -> list[str]:

@@ -35,7 +35,7 @@ SPLITS = ("train", "val", "test")
 LABELS = ("key", "all")
 EVAL_SPLITS = ("auto", *SPLITS)
 ON_BAD_FILE = ("refuse", "skip")
-EXPORT_FORMATS = ("litert", "onnx")  # beside the SavedModel
+EXPORT_FORMATS = ("litert", "litert_int8", "onnx")  # beside the SavedModel
 KEEP_BEST = ("none", "miou")
 EXPORT_WEIGHTS = ("last", "best")
 OPTIMIZERS = ("sgd", "adamw")
@@ -111,6 +111,9 @@ class DataConfig:
             which bounds from above what fewer labels can reach. Default: key, as the paper.
         image_size: Size to which frames are resized, in training and evaluation. The paper: 360x480 on
             CamVid, 1024x2048 on Cityscapes (Table 2). Default: ours. Empty: the size of the files.
+        reduced_decoding: Decode JPEG frames of the training at 1/8, 1/4 or 1/2 of their size where that is
+            not below --image_size: quicker, with slightly other pixels. Label maps, other formats and all of
+            evaluation are decoded whole. Default: ours.
         crop_size: Size of training crops: at most --image_size, each side at least twice --output_stride. The
             paper: 360x360 on CamVid, 720x720 on Cityscapes (Table 2). Default: ours. Empty: the image size.
         temporal_context: n_h: a partner lies at most so many frames of the source video from its key frame,
@@ -152,6 +155,7 @@ class DataConfig:
     label_fraction: float = setting(1.0, SHARE)
     labels: str = setting("key", choices=LABELS)
     image_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
+    reduced_decoding: bool = setting(False)
     crop_size: tuple[int, int] | None = setting(None, SIZE, unit="px")
     temporal_context: int | None = setting(None, LEAST_0, unit="frames")
     min_scale: float = setting(0.75)
@@ -176,6 +180,10 @@ class DataConfig:
         if self.temporal_context is None:
             own = self.dataset == "manifest"
             object.__setattr__(self, "temporal_context", OWN_TEMPORAL_CONTEXT if own else TEMPORAL_CONTEXT)
+        require(
+            not self.reduced_decoding or self.image_size is not None,
+            "--reduced_decoding: needs --image_size, below the size of the files",
+        )
         require(
             0 < self.min_scale <= self.max_scale < math.inf,
             f"--min_scale={self.min_scale} --max_scale={self.max_scale}: need 0 < min_scale <= max_scale",
@@ -304,7 +312,7 @@ class TAFConfig:
             number of frames (Section 5.4). The paper's results: no.
         batch_norm_frames: Frames of a training batch whose statistics batch norm uses, for all of the batch:
             key, the key frames before any swap; or all. The paper does not say. Default: ours, by measurement
-            (README).
+            (docs/reproduce.md).
         symmetric: Which frames of a pair take a branch of the other. both: Eq. 6; key: the key frame alone,
             as in Eq. 5, for which the head Ω sees half as much; sampled: one of the two, sampled for each
             pair, with twice the weight, so that the expected loss is that of both. The paper: both.
@@ -467,7 +475,8 @@ class RuntimeConfig:
             2^21 pixels together, at most 8: one of 1024x2048.
         checkpoint_minutes: Minutes after which a checkpoint is written at the end of a step, beside those at
             validations, {brief}. Default: ours.
-        export_formats: Files beside the SavedModel in export/: any of {values}. Default: ours. Empty: the
+        export_formats: Files beside the SavedModel in export/: any of {values}. litert_int8 is LiteRT in
+            8-bit integers, made with 100 training frames (docs/serving.md). Default: ours. Empty: the
             SavedModel alone.
     """
 

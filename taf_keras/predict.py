@@ -54,7 +54,8 @@ def _main(arguments: list[str] | None) -> int:
         choices=RUNTIMES,
         default="tensorflow",
         help="what runs the model: tensorflow its SavedModel, onnx its model.onnx, litert its model.tflite, "
-        "which train.py --export_formats=onnx,litert writes (%(default)s)",
+        "litert_int8 its model_int8.tflite, which train.py --export_formats=onnx,litert,litert_int8 writes "
+        "(%(default)s)",
     )
     add("--size", help="HEIGHTxWIDTH at which the network sees images and frames, px (their own)")
     add = parser.add_argument_group("videos and cameras").add_argument

@@ -43,6 +43,7 @@ _TINY = (
 )
 _RUN = f"{TRAIN} {_TINY} --model_dir={{out}}"
 _OWN = _RUN.replace("--head_channels=8 ", "")  # a model of one's own has no such thing
+_OF_A_BRANCH = ("swap_interval", "predictions", "attenuation")  # studies that change one
 
 
 def _recipe(name: str) -> str:
@@ -60,7 +61,8 @@ def _recipe(name: str) -> str:
 LINES = {
     # Runs on whose folders others build
     "baseline": f"{_RUN} --method=baseline --model=fcn8s --epochs=2 --batch_size=1 --steps_per_execution=2 "
-    "--validations=2 --keep_best=miou --export_weights=best --export_formats=litert,onnx --color_jitter",
+    "--validations=2 --keep_best=miou --export_weights=best --export_formats=litert,litert_int8,onnx "
+    "--color_jitter",
     "camvid": f"{EXTRACT} --layout=camvid --data_dir={{out}} --video={{videos}}/street.avi --name=0001TP "
     "--temporal_context=3 --format=png --index_offset=0 --trust_offset --search=4",
     "manifest": f"{EXTRACT} --layout=manifest --data_dir={{out}} --video={{videos}}/street.avi --split=val "
@@ -74,7 +76,7 @@ LINES = {
     "--relative_change_rates --batch_norm_frames=all --kept_mb=0 --reader_threads=1 "
     "--class_weights=inverse_frequency",
     "slow": f"{_RUN} --method=slow --model=fcn8s --contrastive_loss=symmetric_cross_entropy --partner=key "
-    "--symmetric=key "
+    "--symmetric=key --reduced_decoding "
     "--dataset=manifest --data_dir={manifest} --on_bad_file=skip --allow_outside_files --subset=0.7 "
     "--label_fraction=0.5 --subset_seed=1 --eval_split=val --dtype=mixed_bfloat16 --strategy=single "
     "--deterministic --jit_compile=false",
@@ -107,8 +109,9 @@ LINES = {
     "--flip --save_label_ids",
     **{
         f"study_{study}": f"{EVALUATE} --model_dir={{baseline}} --study={study} --split=val --max_clips=1 "
-        "--output_dir={out} --data_dir={clips}" + " --branch=stride16" * branched
-        for study, branched in zip(evaluation.STUDIES[:-1], (True, True, True, False, False), strict=True)
+        "--output_dir={out} --data_dir={clips}" + " --branch=stride16" * (study in _OF_A_BRANCH)
+        for study in evaluation.STUDIES
+        if study != "difference"  # which needs two runs
     },
     "study_difference": f"{EVALUATE} --model_dir={{baseline}},{{pseudo}} --study=difference --split=val "
     "--group_by=[0-9]+$ --output_dir={out}",
@@ -145,6 +148,8 @@ LINES = {
     "--runtime=onnx --labels=npz --frames=3",
     "predict_litert": f"{PREDICT} {{videos}}/street.avi --model={{baseline}}/export --output_dir={{out}} "
     "--runtime=litert --labels=none --frames=3",
+    "predict_int8": f"{PREDICT} {{videos}}/street.avi --model={{baseline}}/export --output_dir={{out}} "
+    "--runtime=litert_int8 --frames=3",
     "label": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --seconds=0.2-3 --every=2 "
     "--size=32x48",
     "label_the_unsure": f"{LABEL} {{videos}}/street.avi --output_dir={{out}} --frames=3 --model={{baseline}}",

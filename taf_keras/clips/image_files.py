@@ -22,6 +22,7 @@ _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, struct.error, Image.Decompre
 PNG_DEPTH, PNG_COLOUR = 24, 25  # where a PNG has its bit depth and its colour type, 0 for grey
 _ORIENTATION = 0x0112  # Exif's tag; 1 is upright
 _ON_ITS_SIDE = (5, 6, 7, 8)  # orientations that exchange height and width
+_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 HEAD_BYTES = 1 << 18  # holds a header with a thumbnail and a colour profile
 _TAIL_BYTES = 1024  # some cameras write a little after the end
 
@@ -73,8 +74,27 @@ def inspect_image(source: str | FilePart) -> tuple[int, int]:
     _require_rgb(source, header, "16 bits per channel" if deep else None)
     if head.startswith(PNG) and b"eXIf" in tail:  # after the pixels, where Pillow has not looked
         return _decoded_size(source, read_bytes(source))
+    return _shown_size(header)
+
+
+def _shown_size(header: Image.Image) -> tuple[int, int]:
+    """(height, width) once the picture is turned as its Exif orientation says, px."""
     size = header.height, header.width
     return size[::-1] if _orientation(header) in _ON_ITS_SIDE else size
+
+
+def reduced_colour(source: str | FilePart, data: bytes, size: tuple[int, int]) -> int:
+    """OpenCV's flag to decode a colour picture at 1/8, 1/4 or 1/2 of its size, rounded up, or at all of it.
+
+    It is the smallest of these that is not below `size` (height, width). Other files than JPEG have to be
+    decoded whole, and are.
+    """
+    if data.startswith(JPEG):
+        height, width = _shown_size(pillow_image(source, data))
+        for divisor, flag in _REDUCED.items():
+            if -(-height // divisor) >= size[0] and -(-width // divisor) >= size[1]:
+                return flag
+    return cv2.IMREAD_COLOR
 
 
 def _inspect_whole(source: str | FilePart, data: bytes) -> tuple[int, int]:

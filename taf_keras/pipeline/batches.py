@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -31,7 +33,7 @@ def training_batches(
     if steps is None:
         steps = config.training.epochs * config.steps_per_epoch(len(split.clips))
     positions = share.positions(first_step * batch, steps * batch, batch)
-    batches = _batched(positions, examples, batch // share.replicas, config.runtime.threads, True)
+    batches = batched(positions, examples, batch // share.replicas, config.runtime.threads, True)
     if "jitter" not in batches.element_spec:
         return batches
     jitter = ColorJitter()
@@ -75,14 +77,17 @@ def evaluation_batches(
         return {"image": image, "label": label if index < frames else np.full_like(label, VOID)}
 
     positions = share.positions(0, padded, batch_size)
-    return _batched(positions, example, batch_size // share.replicas, reader_threads, share.replicas > 1)
+    return batched(positions, example, batch_size // share.replicas, reader_threads, share.replicas > 1)
 
 
 def _round_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
-def _batched(positions, example, batch_size: int, threads: int, drop_remainder: bool) -> tf.data.Dataset:
+def batched(
+    positions: tf.data.Dataset, example: Callable, batch_size: int, threads: int, drop_remainder: bool
+) -> tf.data.Dataset:
+    """Batches of what `example` returns for each position, in order, read by `threads` threads."""
     first = example(int(next(iter(positions))))
     types = [tf.as_dtype(value.dtype) for value in first.values()]
 

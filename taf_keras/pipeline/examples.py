@@ -29,10 +29,15 @@ from taf_keras.sizes import Size, size_text
 cv2.setNumThreads(0)
 
 
-def read_key_frame(clip: Clip, classes: ClassTable, size: Size | None) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 RGB (height, width, 3) of the clip's key frame, and its train ids, uint8 (height, width)."""
+def read_key_frame(
+    clip: Clip, classes: ClassTable, size: Size | None, reduced: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 RGB (height, width, 3) of the clip's key frame, and its train ids, uint8 (height, width).
+
+    `reduced`: as for `read_image`.
+    """
     frame = clip.key_frame
-    return read_image(frame.image, size), read_label(frame.label, classes, size)
+    return read_image(frame.image, size, reduced), read_label(frame.label, classes, size)
 
 
 class TrainingExamples:
@@ -143,14 +148,17 @@ class TrainingExamples:
         """Image and label map, decoded now or kept from an earlier epoch."""
         if example in self.kept:
             return self.kept[example]
-        image, label = read_key_frame(self.clips[example], self.classes, self.data.image_size)
+        data = self.data
+        image, label = read_key_frame(
+            self.clips[example], self.classes, data.image_size, data.reduced_decoding
+        )
         if (len(self.kept) + 1) * (image.nbytes + label.nbytes) <= self.kept_bytes:  # all have one size
             self.kept[example] = image, label
         return image, label
 
     def _partner(self, clip: Clip, offset_frames: int, image: np.ndarray) -> np.ndarray:
         source = clip.at(offset_frames).image
-        partner = read_image(source, self.data.image_size)
+        partner = read_image(source, self.data.image_size, self.data.reduced_decoding)
         if partner.shape != image.shape:
             array = isinstance(source, np.ndarray)
             name = f"clip {clip.name}, offset {offset_frames}" if array else source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ from taf_keras.files import replaced, unfinished, write_json
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
 from taf_keras.serving.prediction import CLASSES_FILE
+from taf_keras.serving.quantised import converter_settings
 from taf_keras.sizes import Size, size_text
 
 
@@ -72,14 +73,21 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
     os.replace(temporary, folder)
 
 
-def export_formats(load_network: Callable[[], keras.Model], folder: Path, formats) -> dict[str, str]:
-    """Writes model.tflite (`litert`) and model.onnx (`onnx`): float32 frames to the outputs of `serve`.
+def export_formats(
+    load_network: Callable[[], keras.Model],
+    folder: Path,
+    formats: Iterable[str],
+    frames: Callable[[], Iterator[np.ndarray]] | None = None,
+) -> dict[str, str]:
+    """Writes the files of `formats.FILES`: frames to the outputs of `serve`.
 
-    One that fails stops no other and leaves no file.
+    Of `litert` and `onnx` frames are float32, of `litert_int8` uint8. A format that fails stops no other and
+    leaves no file.
 
     Args:
         load_network: makes the network, in float32: interpreters of half precision lack operations.
         folder: that of the exported model.
+        frames: for `litert_int8`, as `quantised.representative_frames` makes them.
     Returns: what was wrong, for each format that failed.
     """
     failed = {}
@@ -89,7 +97,9 @@ def export_formats(load_network: Callable[[], keras.Model], folder: Path, format
             # A network of its own for each: a converter may leave its traces in a model.
             model = _single_file_model(load_network())
             with replaced(path, path.with_name(f".unfinished.{path.name}")) as temporary:
-                model.export(str(temporary), format=name, verbose=False)
+                kind, _, integers = name.partition("_")
+                settings = converter_settings(frames) if integers else {}
+                model.export(str(temporary), format=kind, verbose=False, **settings)
         except UserError:
             raise
         except Exception as error:  # a converter may fail in any way

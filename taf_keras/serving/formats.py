@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taf_keras.errors import UserError
 
-FILES = {"litert": "model.tflite", "onnx": "model.onnx"}
+FILES = {"litert": "model.tflite", "litert_int8": "model_int8.tflite", "onnx": "model.onnx"}
 
 
 def check_formats(formats: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from taf_keras.sizes import Size
 
 SAVED_MODEL = "saved_model.pb"
 RUNTIME_FILES = {"tensorflow": SAVED_MODEL, **FILES}  # runtime -> its file in the folder of an export
-RUNTIMES = ("tensorflow", "onnx", "litert")
+RUNTIMES = ("tensorflow", "onnx", "litert", "litert_int8")
 
 
 class Predictor(NamedTuple):
@@ -48,10 +48,11 @@ def check_export(model: Path, runtime: str) -> None:
 
 def load_predictor(model: Path, runtime: str) -> Predictor:
     """Raises: UserError for a model that cannot be loaded, or a runtime that is not installed."""
-    return {"tensorflow": _tensorflow, "onnx": _onnx, "litert": _litert}[runtime](model)
+    load = {"tensorflow": _tensorflow, "onnx": _onnx, "litert": _litert, "litert_int8": _litert}[runtime]
+    return load(model / RUNTIME_FILES[runtime])
 
 
-def _tensorflow(model: Path) -> Predictor:
+def _tensorflow(path: Path) -> Predictor:
     from taf_keras.devices import out_of_memory, prepare
 
     prepare()
@@ -59,7 +60,7 @@ def _tensorflow(model: Path) -> Predictor:
 
     from taf_keras.evaluation.evaluate import is_finite, load_saved, refuse_nonfinite
 
-    loaded = load_saved(str(model))
+    loaded = load_saved(str(path.parent))
     labels_alone = loaded.signatures.get("labels")
 
     def labels(images):
@@ -76,12 +77,11 @@ def _tensorflow(model: Path) -> Predictor:
     return Predictor(labels, _fixed(given.shape[1:3]))
 
 
-def _onnx(model: Path) -> Predictor:
+def _onnx(path: Path) -> Predictor:
     if importlib.util.find_spec("onnxruntime") is None:
         raise UserError("--runtime=onnx: needs `pip install onnxruntime`")
     import onnxruntime
 
-    path = model / FILES["onnx"]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors, but no notes
     try:
@@ -98,8 +98,7 @@ def _onnx(model: Path) -> Predictor:
     return Predictor(labels, _fixed(given.shape[1:3]))
 
 
-def _litert(model: Path) -> Predictor:
-    path = model / FILES["litert"]
+def _litert(path: Path) -> Predictor:
     try:
         with warnings.catch_warnings(action="ignore"):  # that of TensorFlow is to leave it some day
             interpreter = _interpreter()(model_path=str(path))
@@ -113,7 +112,7 @@ def _litert(model: Path) -> Predictor:
         if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
             interpreter.resize_tensor_input(given["index"], images.shape)
             interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], images.astype(np.float32))
+        interpreter.set_tensor(given["index"], images.astype(given["dtype"]))
         interpreter.invoke()
         return interpreter.get_tensor(output).astype(np.uint8)
 

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.config import Config
 from taf_keras.errors import PartlyDone
 from taf_keras.evaluation.network import exported_checkpoint, load_network
+from taf_keras.inspection.check import load_checked
 from taf_keras.serving.export import export_formats
 from taf_keras.serving.formats import check_formats, missing_formats
+from taf_keras.serving.quantised import representative_frames
 from taf_keras.storage.run import Run
 
 
-def add_formats(run: Run, config: Config, classes: ClassTable) -> None:
-    """Writes those of `export_formats` that the export lacks. Raises: PartlyDone for what failed."""
+def add_formats(run: Run, config: Config, classes: ClassTable, train: Split | None = None) -> None:
+    """Writes those of `export_formats` that the export lacks.
+
+    Args:
+        train: the training clips, for `litert_int8`; None reads them where they are needed.
+    Raises: PartlyDone for what failed; UserError for training clips that are not there.
+    """
     missing = missing_formats(run.export, config.runtime.export_formats)
     check_formats(missing)
     if not missing:
         return
     _, path = exported_checkpoint(run, config)
     single = replace(config, training=replace(config.training, dtype="float32"))
-    failed = export_formats(lambda: load_network(single, classes.names, path), run.export, missing)
+    if train is None and "litert_int8" in missing:
+        train = load_checked(config.data, "train", threads=config.runtime.threads)
+    failed = export_formats(
+        lambda: load_network(single, classes.names, path),
+        run.export,
+        missing,
+        lambda: representative_frames(train, config.data.image_size),
+    )
     for name, reason in failed.items():
         print(f"failed  {name}: {reason}")
     if done := [name for name in missing if name not in failed]:

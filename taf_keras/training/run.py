@@ -224,7 +224,7 @@ def train(config: Config) -> dict:
             screens.last(run, metrics)
         wait_for_all(cluster, strategy)
         if chief:
-            add_formats(run, config, classes)
+            add_formats(run, config, classes, splits["train"])
     return metrics
 
 

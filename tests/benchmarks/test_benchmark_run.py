@@ -17,8 +17,8 @@ def test_only_takes_beginnings_of_names():
     assert chosen("step,mem") == ["step_mobilenetv2", "step_fcn8s", "step_resnet50", "memory"]
 
 
-def test_by_default_all_but_the_profile():
-    assert set(BENCHMARKS) - set(chosen(None)) == {"profile"}
+def test_by_default_all_but_what_explains_them():
+    assert set(BENCHMARKS) - set(chosen(None)) == {"profile", "reader_threads"}
 
 
 @pytest.mark.parametrize("only", ["nothing", "step,", ""])

@@ -28,6 +28,7 @@ COMMAND_LINE = {
     "label_fraction": ("1e-1", 0.1),
     "labels": ("all", "all"),
     "image_size": ("180x240", (180, 240)),
+    "reduced_decoding": ("true", True),
     "crop_size": ("96x128", (96, 128)),
     "temporal_context": ("7", 7),
     "min_scale": ("0.75", 0.75),
@@ -95,7 +96,7 @@ COMMAND_LINE = {
     "validations": ("4", 4),
     "eval_batch_size": ("3", 3),
     "checkpoint_minutes": ("2.5", 2.5),
-    "export_formats": ("litert", ("litert",)),
+    "export_formats": ("litert,litert_int8", ("litert", "litert_int8")),
 }
 
 

@@ -50,6 +50,7 @@ LEFT_TO_DEFAULT = {
     "subset_seed",
     "batch_norm_frames",  # the paper does not say
     "gradient_accumulation_steps",  # of the memory that there is
+    "reduced_decoding",  # of JPEG files
     *("rates_from", "rates_quantile"),  # of --change_rates=auto
     *(
         "partner",

@@ -1,4 +1,4 @@
-"""The README's example of the library, as it stands there."""
+"""The examples of the library in README.md and docs/any_model.md, as they stand there."""
 
 import re
 import subprocess
@@ -9,27 +9,46 @@ import keras
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def python_blocks(page: str, title: str) -> list[str]:
+    section = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+UNET, TRAINING = python_blocks("docs/any_model.md", "A U-Net, from the beginning to the end")
+(FRONT,) = python_blocks("README.md", "Your own Keras model")
 
 
 @pytest.fixture
 def my_clips(tmp_path, monkeypatch):
-    """Those that the README draws."""
-    drawing = re.search(r"python - <<'END'\n(.*?)\nEND", README, re.DOTALL)[1]
+    """Those that docs/data_sets.md draws."""
+    page = (ROOT / "docs" / "data_sets.md").read_text(encoding="utf-8")
+    drawing = re.search(r"python - <<'END'\n(.*?)\nEND", page, re.DOTALL)[1]
     subprocess.run([sys.executable, "-c", drawing], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
 
 
 def test_a_model_of_ones_own_learns(my_clips):
     """In fewer epochs; it must be far better than a constant, whose mIoU is a sixth or a little more."""
-    section = README.partition("\n## Any Keras model\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 2
     scope = {}
-    for block in blocks:
+    for block in (UNET, TRAINING):
         exec(block.replace("epochs=30", "epochs=12"), scope)
     history = scope["model"].history.history
     assert set(history) >= {"loss", "taf", "delta/stride16", "miou", "val_miou"}
     assert max(history["miou"]) > 0.5
     assert history["loss"][-1] < history["loss"][0]
     keras.models.load_model("network.keras")
+
+
+def test_the_lines_of_the_front_page_train_a_model_that_keras_has_saved(my_clips):
+    assert len(FRONT.splitlines()) <= 12
+    scope = {}
+    exec(UNET, scope)
+    scope["unet"](classes=3).save("unet.keras")
+    exec(FRONT.replace("epochs=30", "epochs=2"), scope)
+    history = scope["model"].history.history
+    assert set(history) >= {"loss", "taf", "delta/stride16", "val_loss"}
+    assert history["loss"][-1] < history["loss"][0]
+    trained = keras.models.load_model("trained.keras")
+    assert [layer.name for layer in trained.layers] == [layer.name for layer in scope["network"].layers]

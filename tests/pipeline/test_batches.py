@@ -138,9 +138,9 @@ def test_branches_are_those_with_a_finite_rate():
 def test_the_number_of_reader_threads_changes_nothing(monkeypatch):
     """Though the second and third frame of every three are read before the first."""
 
-    def slow_read(source, size):
+    def slow_read(source, *rest):
         time.sleep(0.02 * (source[0, 0, 0] % 3 == 0))
-        return read_image(source, size)
+        return read_image(source, *rest)
 
     monkeypatch.setattr(module, "read_image", slow_read)
     split = tiny_split(5)
@@ -162,7 +162,7 @@ def test_key_frames_that_fit_are_decoded_once(fit, monkeypatch):
     split, config = tiny_split(5), tiny_config("taf", batch_size=10, epochs=3, **RANDOM)
     expected = read(training_batches(split, keeping(config, 0)))
     frames, labels = [], []
-    monkeypatch.setattr(module, "read_image", lambda s, size: frames.append(s) or read_image(s, size))
+    monkeypatch.setattr(module, "read_image", lambda s, *rest: frames.append(s) or read_image(s, *rest))
     monkeypatch.setattr(module, "read_label", lambda s, *rest: labels.append(s) or read_label(s, *rest))
     examples = TrainingExamples.of(split, keeping(config, fit * HEIGHT * WIDTH * 4 + 1))
     found = [examples(position) for position in range(15)]

@@ -16,10 +16,12 @@ from taf_keras.errors import UserError
 from taf_keras.models.layers import ResizeLike
 from taf_keras.serving import labels as labels_module
 from taf_keras.serving.export import export_formats, export_model
+from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
 from taf_keras.serving.runtimes import RUNTIMES, check_export, load_predictor
 
 CLASSES = ClassTable(("a", "b", "c", "d", "e"), ((255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9), (0, 0, 0)))
+IN_FLOATS = [name for name in RUNTIMES if name != "litert_int8"]  # of which test_quantised.py is
 SIZES = [(1, 40, 56), (2, 33, 17), (3, 1, 1), (1, 7, 90)]
 
 
@@ -42,7 +44,7 @@ def frames(shape) -> np.ndarray:
 def exported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "export"
     export_model(network(), CLASSES, folder)
-    assert export_formats(network, folder, ("litert", "onnx")) == {}
+    assert export_formats(network, folder, FILES, lambda: iter(frames((4, 40, 56)))) == {}
     return folder
 
 
@@ -96,7 +98,7 @@ def test_no_tensor_holds_the_scores_of_a_whole_frame(monkeypatch):
 # --- Runtimes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", IN_FLOATS)
 def test_every_runtime_has_the_labels_of_serve(exported, runtime):
     predictor = load_predictor(exported, runtime)
     assert predictor.size is None
@@ -110,7 +112,7 @@ def test_every_runtime_has_the_labels_of_serve(exported, runtime):
         np.testing.assert_array_equal(found[clear], outputs["labels"].numpy()[clear])
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", IN_FLOATS)
 def test_a_size_that_the_network_needs_is_known(tmp_path, runtime):
     folder = tmp_path / "export"
     export_model(network((24, 32)), CLASSES, folder)
@@ -173,12 +175,12 @@ def test_onnx_needs_no_tensorflow(exported, tmp_path):
     assert (cv2.imread(str(tmp_path / "out" / "b_labels.png"), 0) == expected[0]).mean() > 0.999
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "litert"])
+@pytest.mark.parametrize("runtime", FILES)
 def test_a_runtime_without_its_file_is_refused(exported, tmp_path, runtime):
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(UserError) as refused:
         check_export(tmp_path, runtime)
-    file = {"onnx": "model.onnx", "litert": "model.tflite"}[runtime]
+    file = FILES[runtime]
     assert str(refused.value).endswith(
         f"{tmp_path} holds no {file}: `train.py --export_formats={runtime}` writes it"
     )
@@ -186,7 +188,7 @@ def test_a_runtime_without_its_file_is_refused(exported, tmp_path, runtime):
         check_export(exported.parent, runtime)
 
 
-@pytest.mark.parametrize(("runtime", "file"), [("onnx", "model.onnx"), ("litert", "model.tflite")])
+@pytest.mark.parametrize(("runtime", "file"), FILES.items())
 def test_a_damaged_file_is_named(tmp_path, runtime, file):
     (tmp_path / file).write_text(json.dumps("damaged"))
     with pytest.raises(UserError, match=f"{file}: is damaged: "):
