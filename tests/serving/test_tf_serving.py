@@ -219,14 +219,14 @@ def test_the_table_of_files_has_what_litert_takes(folder):
 def test_the_command_of_the_costs_measures_every_runtime(folder, capsys):
     assert "python -m benchmarks.runtimes runs/" in PAGE
     runtimes.main([str(folder / "runs" / "default")])
-    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line[0] == "|"]
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line[:1] == "|"]
     assert [row[0] for row in rows[2:]] == list(RUNTIMES)
     for runtime, file, size, milliseconds, miou, points, same in rows[2:]:
         assert (folder / "runs" / "default" / "export" / file).is_file()
         assert min(float(size), float(milliseconds)) > 0
         assert float(miou) - float(rows[2][4]) == pytest.approx(float(points), abs=0.011)
         assert float(same) == 100 or runtime != "tensorflow"
-        assert float(same) > (99 if runtime in ("onnx", "litert") else 50)
+        assert float(same) > 99 or runtime == "litert_int8"  # whose cost test_quantised.py looks at
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path, capsys):
