@@ -1,4 +1,4 @@
-"""What mkdocs.yml cannot say: links of a page to files outside docs/, and docstrings in Markdown.
+"""What mkdocs.yml cannot say: links of a page to files outside docs/, and links of notebooks.
 
 A file outside docs/ to which a page links becomes a page of the site, under source/: Markdown as it is, other
 text as code. So a link works in the repository and on the site.
@@ -10,10 +10,14 @@ import posixpath
 import re
 from pathlib import Path
 
+from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File
+from mkdocs.utils import get_relative_url
 from pymdownx.slugs import slugify
 
 ROOT = Path(__file__).parents[1]
+_LOG = get_plugin_logger(__name__)
+_NOTEBOOK_LINK = re.compile(r'href="([\w/.-]+\.(?:md|ipynb))(#[^"]*)?"')
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -48,6 +52,21 @@ def on_page_markdown(markdown, page, config, files):
         return f"]({posixpath.relpath(there, posixpath.dirname(here) or '.')}{match[2] or ''})"
 
     return _LINK.sub(lead, markdown) if (ROOT / origin).is_file() else markdown
+
+
+def on_page_content(html, page, config, files):
+    """Leads the links of a notebook to pages: mkdocs-jupyter leaves them as they are."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+
+    def lead(match: re.Match) -> str:
+        target = files.get_file_from_path(_resolved(page.file.src_uri, match[1]))
+        if target is None:
+            _LOG.warning(f"{page.file.src_uri} links to {match[1]}, which is no page")  # --strict fails
+            return match[0]
+        return f'href="{get_relative_url(target.url, page.url)}{match[2] or ""}"'
+
+    return _NOTEBOOK_LINK.sub(lead, html)
 
 
 def _resolved(origin: str, link: str) -> str:

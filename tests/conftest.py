@@ -20,6 +20,9 @@ CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 # Files that take minutes come first: a worker that gets one at the end lets the others wait.
 LONG = (
     "test_every_option",
+    "test_own_video",
+    "test_notebooks",
+    "test_contributing",
     "test_xla",
     "test_examples",
     "test_wheel",
