@@ -12,7 +12,7 @@ GITHUB = ROOT / ".github"
 PAGES = [*(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY"))]
 FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
 FILES = [*PAGES, *FORMS, GITHUB / "PULL_REQUEST_TEMPLATE.md"]
-OTHERS = {"no-deps", "all-files"}  # of pip and pre-commit
+OTHERS = {"no-deps", "all-files", "strict"}  # of pip, pre-commit and mkdocs
 
 
 @cache
