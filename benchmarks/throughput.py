@@ -60,7 +60,7 @@ def through_train(run: Path, flags: list[str]) -> dict:
     """Seconds from the start of `train.py` to the end of its first step, and of each later step."""
     started = time.time()
     run_fresh("train.py", f"--model_dir={run}", *flags)
-    times = step_times(Run(run).steps)
+    times = step_times(Run(run).step_logs)
     first, last = min(times), max(times)
     step = (times[last] - times[first]) / max(1, last - first)
     # The log has every tenth step; those from the second to the tenth are steady ones already.
