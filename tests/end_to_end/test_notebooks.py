@@ -13,7 +13,7 @@ CPU_SECONDS = 2 * 600  # of both together: twice five minutes on two cores, sinc
 def shown(notebook: dict) -> list[list[tuple]]:
     """For each cell of code the kinds of its outputs."""
     return [
-        [(output["output_type"], *output.get("data", {})) for output in cell["outputs"]]
+        [(output["output_type"], *sorted(output.get("data", {}))) for output in cell["outputs"]]
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
     ]
