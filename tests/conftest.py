@@ -64,6 +64,18 @@ def camvid(tmp_path) -> Path:
     return write_camvid(tmp_path / "camvid", {"train": names, "val": ["0016E5_07959", "0016E5_07961"]})
 
 
+@pytest.fixture(autouse=True)
+def policy_as_before():
+    """A test that leaves Keras another dtype policy would change the networks of the tests after it."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    yield
+    after = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(before)
+    assert after == before, f"the dtype policy is {after.name} after this test"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared(tmp_path_factory) -> Path:
     """A folder that all workers of xdist have in common; the processes that tests start know it too."""

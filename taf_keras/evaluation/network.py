@@ -11,7 +11,7 @@ import keras
 from taf_keras.config import Config
 from taf_keras.errors import UserError
 from taf_keras.evaluation.confusion import ConfusionMatrix
-from taf_keras.models.build import build_model
+from taf_keras.models.build import build_model, dtype_policy
 from taf_keras.storage.checkpoint import best_until, checkpoint_path, damage, latest, load
 from taf_keras.storage.run import Run
 from taf_keras.taf.objectives import KeyFrames
@@ -24,12 +24,8 @@ def load_network(config: Config, class_names: Sequence[str], checkpoint: Path) -
     Raises: UserError for a checkpoint that is missing, damaged or of another model.
     """
     random = replace(config.model, backbone_weights="random")  # the checkpoint holds all weights
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.training.dtype)
-    try:
+    with dtype_policy(config.training.dtype):
         network = build_model(random, len(class_names))
-    finally:
-        keras.config.set_dtype_policy(policy)
     load(TAFTrainer(KeyFrames(network), ConfusionMatrix(class_names)), checkpoint)
     return network
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 
 from taf_keras.config import ModelConfig
@@ -11,6 +14,17 @@ from taf_keras.models.layers import ResizeLike
 from taf_keras.models.own import build_own_model
 
 _MODELS = {"fcn8s": fcn8s, "deeplabv3plus": deeplabv3plus}
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Layers that are made inside have Keras' dtype policy `name`; afterwards the caller's holds again."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def build_model(config: ModelConfig, num_classes: int) -> keras.Model:

@@ -121,7 +121,7 @@ class Labels(keras.layers.Layer):
 def _single_file_model(network: keras.Model) -> keras.Model:
     outputs = {
         "probabilities": keras.layers.Softmax(dtype="float32", name="probabilities")(network.output),
-        "labels": Labels(name="labels")(network.output),
+        "labels": Labels(dtype="float32", name="labels")(network.output),
     }
     model = keras.Model(network.input, outputs)
     size = [side or 64 for side in network.inputs[0].shape[1:3]]

@@ -84,6 +84,7 @@ def train(config: Config) -> dict:
     from taf_keras.evaluation.confusion import ConfusionMatrix
     from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
     from taf_keras.evaluation.network import exported_checkpoint, load_network
+    from taf_keras.models.build import dtype_policy
     from taf_keras.multi_worker.connection import broken_connections, share_state, wait_for_all
     from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
     from taf_keras.pipeline.batches import evaluation_batches, training_batches
@@ -110,8 +111,7 @@ def train(config: Config) -> dict:
         if deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(training.seed)
-        keras.config.set_dtype_policy(training.dtype)
-        with strategy.scope():
+        with dtype_policy(training.dtype), strategy.scope():
             network, config = build_network(config, len(classes))
             _check_input_size(config, network, frame)
             if chief:

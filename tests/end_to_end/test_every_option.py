@@ -244,13 +244,6 @@ def untraced(patch):
         tf.config.run_functions_eagerly(False)
 
 
-@pytest.fixture(autouse=True)
-def float32_again():
-    """A run of half precision leaves that to its process, in which other tests build networks too."""
-    yield
-    keras.config.set_dtype_policy("float32")
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """done(NAME) executes the line once, after those whose folders it reads."""

@@ -10,7 +10,7 @@ from taf_examples import halves
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.errors import UserError
 from taf_keras.models.backbones import build_backbone
-from taf_keras.models.build import build_model
+from taf_keras.models.build import build_model, dtype_policy
 from taf_keras.models.layers import ResizeLike
 from taf_keras.pipeline.augment import PADDING_RGB
 
@@ -150,12 +150,8 @@ def test_the_projections_are_one_convolution_of_the_concatenated_branches():
 
 @pytest.mark.parametrize("model", list(BRANCHES))
 def test_logits_are_float32_in_half_precision(model):
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
+    with dtype_policy("mixed_float16"):
         built = build_model(tiny(model), CLASSES)
-    finally:
-        keras.config.set_dtype_policy(policy)
     _, encoder, head = halves(built)
     swapped = [built.get_layer(layer).output for layer in BRANCHES[model].values()]
     assert {x.dtype for x in encoder.output + swapped} == {"float16"}

@@ -12,7 +12,8 @@ from taf_keras.datasets import camvid
 from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import load_network
-from taf_keras.models.build import build_model
+from taf_keras.models.build import build_model, dtype_policy
+from taf_keras.serving import export
 from taf_keras.serving.export import export_model
 from taf_keras.serving.prediction import predict_files
 
@@ -54,6 +55,14 @@ def test_the_signature_of_labels_alone_has_those_of_serve(served, size):
     outputs = loaded.signatures["labels"](images=tf.constant(frames))
     assert set(outputs) == {"labels", "finite"}
     np.testing.assert_array_equal(outputs["labels"], loaded.serve(frames)["labels"])
+
+
+def test_a_callers_half_precision_decides_no_label():
+    """In bfloat16 both larger logits are 1, and the former class would win."""
+    scores = keras.Input((None, None, 3))
+    with dtype_policy("mixed_bfloat16"):
+        model = export._single_file_model(keras.Model(scores, scores))
+    assert model(np.full((1, 1, 1, 3), [0, 1, 1.001], np.float32))["labels"].numpy().tolist() == [[[2]]]
 
 
 def operations(folder) -> list[str]:

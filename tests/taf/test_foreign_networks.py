@@ -10,6 +10,7 @@ from foreign_networks import FOREIGN, Foreign, batch_of, floatx, restore, state_
 from keras import layers, ops
 
 from taf_keras import TAF
+from taf_keras.models.build import dtype_policy
 
 PAIRS, INF = 3, float("inf")
 # One with each kind of output in the default suite; all of them take minutes.
@@ -136,9 +137,7 @@ def test_mixed_precision(name):
     foreign = FOREIGN[name]
     if not foreign.installed:
         pytest.skip(f"{foreign.package} is not installed")
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         network = foreign.build()
         model = TAF(network, foreign.rates, contrast=foreign.contrast, seed=0)
         # Graphs take long to trace; tests/test_examples.py runs all five so.
@@ -146,8 +145,6 @@ def test_mixed_precision(name):
         before = network.get_weights()
         x, y = batch_of(foreign, 2)
         history = model.fit(x, y, batch_size=1, verbose=0).history
-    finally:
-        keras.config.set_dtype_policy(policy)
     assert np.isfinite(history["loss"]).all()
     assert network.compute_dtype == "bfloat16"
     assert any(np.any(a != b) for a, b in zip(before, network.get_weights(), strict=True))

@@ -19,11 +19,9 @@ POLICIES = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
 @pytest.fixture(params=POLICIES)
 def policy(request, small_backbone):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(request.param)
     keras.utils.set_random_seed(0)
-    yield request.param
-    keras.config.set_dtype_policy(before)
+    with build.dtype_policy(request.param):
+        yield request.param
 
 
 def build_trainer(model: str, policy: str, steps: int = 10) -> tuple[TAFTrainer, Config]:

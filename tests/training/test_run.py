@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,10 +104,11 @@ def test_a_baseline_on_files_sees_key_frames_only(untraced, tmp_path, camvid):
         tmp_path,
         data={"dataset": "camvid", "data_dir": str(camvid), "temporal_context": 30, "label_fraction": 0.6},
         taf={"method": "baseline"},
-        training={"epochs": 1},
+        training={"epochs": 1, "dtype": "mixed_bfloat16"},
         runtime={"validations": 1},
     )
     metrics = train(config)
+    assert keras.config.dtype_policy().name == "float32"  # the caller's
     assert metrics["steps"] == 1
     assert (metrics["split"], metrics["frames"]) == ("val", 2)
     assert set(metrics["per_class_iou"]) >= {"sky", "bicyclist"}
