@@ -83,17 +83,16 @@ def _paint_upright(canvas: Canvas, view: View, part: Board | Wall, span: slice, 
     area = (slice(int(first), int(last)), span)
     level = pick_level(texture, depth / focal, column_px_m)
     rows, widths = texture.heights[level], texture.widths[level]
-    column = np.clip((right * widths).astype(np.int64), 0, widths - 1)
+    column = np.minimum(np.maximum((right * widths).astype(np.int64), 0), widths - 1)
 
     # Rows of the texture below its upper edge: v = v0 - focal (y - view.y) / depth, solved for y.
     per_pixel = depth / focal / np.float32(part.y1 - part.y0) * rows.astype(np.float32)
     offset = np.float32(part.y1 - view.y) / np.float32(part.y1 - part.y0) * rows.astype(np.float32)
     row = np.floor((canvas.rows[area[0], None] - np.float32(view.v0)) * per_pixel + offset).astype(np.int64)
-    outside = (row < 0) | (row >= rows)
-    row[outside] = 0
-    texels = texture.texels[texture.starts[level] + row * widths + column]
+    inside = np.minimum(np.maximum(row, 0), rows - 1)
+    texels = texture.texels[texture.starts[level] + inside * widths + column]
     drawn = texels.view(np.uint8).reshape(*texels.shape, 4)[..., 3] != CLEAR
-    drawn &= ~outside
+    drawn &= inside == row
     np.copyto(canvas.texels[area], texels, where=drawn)
     np.copyto(canvas.haze[area], haze_share(depth).astype(np.uint8), where=drawn)
 
@@ -109,7 +108,7 @@ def _paint_board(canvas: Canvas, view: View, board: Board, x: float, z: float):
     if not columns.size:
         return
     right = (columns - np.float32(left)) / np.float32(scale * (board.x1 - board.x0))
-    _paint_upright(canvas, view, board, span, right, np.full(columns.shape, depth, np.float32), 1 / scale)
+    _paint_upright(canvas, view, board, span, right, np.full(1, depth, np.float32), 1 / scale)
 
 
 def _paint_wall(canvas: Canvas, view: View, wall: Wall, x: float, z: float):

@@ -10,6 +10,7 @@ import numpy as np
 
 CLEAR = 254  # label of a texel that hides nothing
 LEVELS = 5  # mip levels, each half the size of the one before
+_LEVEL_AREAS = np.array([2 * 4**step for step in range(LEVELS - 1)], np.float32)  # texels a pixel, see pick_level
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,4 @@ def pick_level(texture: Texture, row_px_m, column_px_m) -> np.ndarray:
         row_px_m, column_px_m: metres a step of one pixel makes along the texture's rows and columns.
     """
     area = np.abs(row_px_m * column_px_m) / np.float32(texture.row_m * texture.column_m)
-    level = np.zeros(np.shape(area), np.int64)
-    for step in range(1, LEVELS):
-        level += area > np.float32(2 * 4 ** (step - 1))
-    return level
+    return np.searchsorted(_LEVEL_AREAS, area)
