@@ -10,7 +10,7 @@ import numpy as np
 
 CLEAR = 254  # label of a texel that hides nothing
 LEVELS = 5  # mip levels, each half the size of the one before
-_LEVEL_AREAS = np.array([2 * 4**step for step in range(LEVELS - 1)], np.float32)  # texels a pixel, see pick_level
+_LEVEL_AREAS = np.array([2 * 4**step for step in range(LEVELS - 1)], np.float32)  # in texels
 
 
 @dataclass(frozen=True, eq=False)
