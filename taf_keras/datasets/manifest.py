@@ -153,13 +153,13 @@ class _Listed:
         self.within = None if allow_outside_files else os.path.join(os.path.realpath(data_dir), "")
         self.videos: dict[str, dict[int, Frame]] = defaultdict(dict)
         self.lines: dict[str, int] = {}  # image -> where it is listed
-        self.folders: dict[str, str] = {}  # folder -> where it really is
+        self.folders: dict[str, tuple[str, frozenset[str]]] = {}  # of `_folder`
 
     def add(self, line: int, row: list[str]) -> Frame:
         """Takes a row, and returns its frame, or raises _RowFault and takes nothing of it."""
         if len(row) != len(COLUMNS):
             raise _RowFault(f"has {len(row)} fields, must have {len(COLUMNS)}: {_HEADER}")
-        if any(text and text.splitlines() != [text] for text in row):
+        if len(("".join(row) + ".").splitlines()) > 1:  # "." shows a break at the end, too
             raise _RowFault("has a line break within a field")
         video, number, image, label = row
         if not video or not image:
@@ -176,21 +176,32 @@ class _Listed:
         return frame
 
     def _file(self, name: str) -> str:
+        end = name.rfind("/") + 1
+        if name[:end] not in self.folders:  # few hold all files: what is costly is done once for each
+            self.folders[name[:end]] = self._folder(name[:end])
+        folder, files = self.folders[name[:end]]
+        if name[end:] in files:
+            return folder + name[end:]
         path = os.path.join(self.data_dir, name)
         if "\\" in name and not os.path.exists(path):  # a list made on Windows
             slashes = os.path.join(self.data_dir, name.replace("\\", "/"))
             path = slashes if os.path.exists(slashes) else path
-        if self.within and (os.path.isabs(name) or not self._is_within(path)):
+        if self.within and (os.path.isabs(name) or not os.path.realpath(path).startswith(self.within)):
             raise _RowFault(f"{name} is not a path within --data_dir; --allow_outside_files lets it pass")
         return path
 
-    def _is_within(self, path: str) -> bool:
-        folder, name = os.path.split(path)
-        if name in ("", ".", "..") or os.path.islink(path):
-            return os.path.realpath(path).startswith(self.within)
-        if folder not in self.folders:  # few hold all files, and each part of a path takes a call to resolve
-            self.folders[folder] = os.path.join(os.path.realpath(folder), "")
-        return self.folders[folder].startswith(self.within)
+    def _folder(self, name: str) -> tuple[str, frozenset[str]]:
+        """What comes before a file's name in its path, and the names of files that are certainly within."""
+        path = os.path.join(self.data_dir, name)
+        if not self.within or os.path.isabs(name):
+            return path, frozenset()
+        if not os.path.join(os.path.realpath(path), "").startswith(self.within):
+            return path, frozenset()
+        try:
+            with os.scandir(path) as entries:
+                return path, frozenset(entry.name for entry in entries if not entry.is_symlink())  # it may lead out
+        except OSError:  # which a look will meet
+            return path, frozenset()
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -24,6 +25,7 @@ from taf_keras.sizes import Size
 _ONE_COLOUR = 2  # levels by which compression may change a single colour
 _AT_ONCE = 64  # files between two looks at what libjpeg has said
 _KNOWN_AT_ONCE = 64 * _AT_ONCE  # files that are compared with what is known
+_PROMPT_SECONDS = 1e-4  # a disk answers sooner: threads would wait for each other, not for it
 _DAMAGED_JPEG = re.compile("^(Corrupt JPEG data|Premature end of JPEG file).*", re.MULTILINE)
 
 
@@ -140,8 +142,12 @@ class _Looker:
         return found
 
     def _keys(self, places: Sequence, classes: ClassTable | None) -> np.ndarray:
-        shares = _parts(places, -(-len(places) // self.threads))
-        return np.concatenate(list(self.pool.map(partial(keys_of, classes=classes), shares)))
+        keys, began = partial(keys_of, classes=classes), time.perf_counter()
+        first, rest = keys(places[:_AT_ONCE]), places[_AT_ONCE:]
+        if time.perf_counter() - began < _AT_ONCE * _PROMPT_SECONDS:
+            return np.append(first, keys(rest))
+        shares = _parts(rest, max(1, -(-len(rest) // self.threads)))
+        return np.concatenate([first, *self.pool.map(keys, shares)])
 
     def _open(self, tasks: Sequence[partial]) -> list[Look | BadFileError]:
         with _held_back_stderr() if self.thorough else nullcontext(str) as written:

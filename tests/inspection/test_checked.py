@@ -17,7 +17,7 @@ from taf_keras.clips.clip import Clip, FilePart, Frame
 from taf_keras.config import DataConfig
 from taf_keras.datasets.load import load_split
 from taf_keras.errors import BadFileError
-from taf_keras.inspection import check, checked
+from taf_keras.inspection import check, checked, look
 from taf_keras.inspection.check import check_split, load_checked
 from taf_keras.inspection.checked import CheckedFiles, keys_of, memory_of, remembered
 from taf_keras.inspection.data_report import survey
@@ -78,6 +78,13 @@ def test_a_second_start_opens_no_file_and_finds_the_same(data, opened):
     assert second.label_pixels.sum() == 5 * 48 * 64
     assert len(start(data, opened, "val")[1]) == 4  # which nobody has looked at
     assert start(data, opened, "val")[1] == start(data, opened)[1] == []
+
+
+def test_it_does_not_depend_on_how_soon_the_system_answers(data, opened, monkeypatch):
+    monkeypatch.setattr(look, "_AT_ONCE", 2)  # 2 of 5, then the others
+    for seconds, expected in ((0, 10), (60, 0), (0, 0)):
+        monkeypatch.setattr(look, "_PROMPT_SECONDS", seconds)
+        assert len(start(data, opened)[1]) == expected
 
 
 @pytest.mark.parametrize("name", [IMAGE, LABEL])
