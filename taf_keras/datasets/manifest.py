@@ -191,7 +191,7 @@ class _Listed:
         return path
 
     def _folder(self, name: str) -> tuple[str, frozenset[str]]:
-        """What comes before a file's name in its path, and the names of files that are certainly within."""
+        """What comes before a file's name in its path, and the names that are certainly within: no links."""
         path = os.path.join(self.data_dir, name)
         if not self.within or os.path.isabs(name):
             return path, frozenset()
@@ -199,7 +199,7 @@ class _Listed:
             return path, frozenset()
         try:
             with os.scandir(path) as entries:
-                return path, frozenset(entry.name for entry in entries if not entry.is_symlink())  # it may lead out
+                return path, frozenset(entry.name for entry in entries if not entry.is_symlink())
         except OSError:  # which a look will meet
             return path, frozenset()
 
