@@ -47,6 +47,7 @@ BENCHMARKS = {
     "video": ("serving", "video", "predicting a video against bare calls of the SavedModel"),
     "memory": ("memory", "rows", "peak memory of the TAF step, and of one in small batches"),
     "scaling": ("scaling", "rows", "cost against branches, temporal context and number of clips"),
+    "second_start": ("second_start", "rows", "looking at files that have not changed since a start"),
     "input_pipeline": ("input_pipeline", "rows", "how fast files become batches"),
     "reader_threads": ("reader_threads", "rows", "time of an example by stage, and pairs/s of readers"),
     "profile": ("profile_step", "rows", "where the time of a TAF step goes"),
