@@ -34,9 +34,8 @@ class ConfusionMatrix(keras.metrics.Metric):
     def result(self):
         values = summarise(ops.cast(self.counts, "float32"), ops)
         results = {"miou": values["miou"], "pixel_accuracy": values["pixel_accuracy"]}
-        for i, name in enumerate(self.class_names):
-            results[f"iou/{name}"] = values["per_class_iou"][i]
-        return results
+        names = (f"iou/{name}" for name in self.class_names)
+        return results | dict(zip(names, ops.unstack(values["per_class_iou"]), strict=True))
 
 
 def confusion_matrices(labels, predictions, classes: int):

@@ -15,7 +15,7 @@ class ReplicatedTrainer(TAFTrainer):
 
     def _get_metrics_result_or_logs(self, logs):
         """The metrics in `logs` themselves: Keras' own are means of the replicas' equal figures."""
-        results = self.get_metrics_result()
+        results = self.training_results() if "loss" in logs else self.confusion.result()
         return {name: results[name] for name in logs}
 
     def train_step(self, batch):

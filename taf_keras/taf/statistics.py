@@ -63,10 +63,8 @@ class BranchStatistics(keras.metrics.Metric):
         Args:
             unsampled: value of a branch that was not sampled.
         """
-        delta, over, count = ops.unstack(ops.convert_to_tensor(sums), 3)
-        values = {}
-        for i, branch in enumerate(self.branches):
-            for name, total in (("delta", delta[i]), ("over_slack", over[i])):
-                mean = total / ops.maximum(count[i], 1)
-                values[f"{name}/{branch}"] = ops.where(count[i] > 0, mean, unsampled)
-        return values
+        totals, count = ops.split(ops.convert_to_tensor(sums), [2], axis=0)
+        means = ops.where(count > 0, totals / ops.maximum(count, 1), unsampled)
+        names = (f"{name}/{branch}" for branch in self.branches for name in ("delta", "over_slack"))
+        # One operation for all: outside graphs each takes a call of its own.
+        return dict(zip(names, ops.unstack(ops.reshape(ops.transpose(means), (-1,))), strict=True))

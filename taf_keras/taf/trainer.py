@@ -66,10 +66,12 @@ class TAFTrainer(keras.Model):
         if self.moving_average:
             self.moving_average.update(self.optimizer.iterations)
 
+        return self.training_results()
+
+    def training_results(self) -> dict:
+        """The figures of all steps since the epoch began, by the names in the logs of training."""
         results = {metric.name: metric.result() for metric in self.train_metrics}
-        if self.branch_statistics:
-            results |= self.branch_statistics.result()
-        return results
+        return results | (self.branch_statistics.result() if self.branch_statistics else {})
 
     def _small_batches(self, batch) -> list[dict]:
         """The batch in `gradient_accumulation_steps` equal parts."""
