@@ -119,9 +119,14 @@ def missing_files(text: str) -> list[str]:
     return [name for name in names if not list(ROOT.glob(name.rstrip("/")))]
 
 
+def without_blocks(text: str) -> str:
+    """A page less its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def links(text: str) -> list[str]:
     """Where links and pictures lead, but for other sites; not what stands in blocks of code."""
-    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"`[^`\n]*`", "", without_blocks(text))
     found = re.findall(r"\]\(([^)\s]+)\)", prose) + re.findall(r'(?:src|href)="([^"]+)"', prose)
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
@@ -142,8 +147,7 @@ def _is_there(page: str, link: str) -> bool:
 @cache
 def anchors(page: str) -> frozenset[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
-    prose = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
-    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", without_blocks(text_of(page)), re.MULTILINE)
     return frozenset(
         re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", h).lower()).replace(" ", "-") for h in headings
     )

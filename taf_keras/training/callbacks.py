@@ -27,6 +27,7 @@ from taf_keras.training.collapse import WatchBranches
 from taf_keras.training.steps import CountSteps, EveryFewSteps, WriteSteps
 
 _WORTH_SAYING_S = 60.0
+_TIMED_STEPS = ((1, 5), (10, 50))  # the spans by which the time to go is told, the second time better
 
 
 class StepLogs(CountSteps):
@@ -145,30 +146,36 @@ class StopAtNaN(EveryFewSteps):
 class ShowProgress(CountSteps):
     """One line for the whole training: steps, time left, losses, last validation.
 
-    After 50 steps another says how long all will take, by the last 40 of them: the first ones trace.
+    Another says how long the rest will take: after 5 steps, by those after the first, which traces; and
+    after 50, by the last 40 of them.
     """
 
     def __init__(self, progress: Progress, first_step: int, steps: int):
         super().__init__(first_step)
         self.progress, self.steps, self.validation = progress, steps, ""
-        self.timed_from, self.timed_to = first_step + 10, first_step + 50
-        self.timed: tuple[int, float] | None = None  # a step, and when it ended
+        self.spans = [(first_step + begin, first_step + end) for begin, end in _TIMED_STEPS]
+        self.began: tuple[int, float] | None = None  # the first step of a span, and when it ended
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         self.progress(self.step, self.steps, lambda: f"loss {float(logs['loss']):.3f}{self.validation}")
-        if self.timed is None and self.step >= self.timed_from:
-            self.timed = self.step, time.monotonic()
-        elif self.timed and self.timed_to and self.step >= self.timed_to:
-            self._say_time_to_go(*self.timed)
-            self.timed_to = 0
+        if self.spans:
+            self._time(*self.spans[0])
 
-    def _say_time_to_go(self, step: int, ended: float) -> None:
-        seconds = (time.monotonic() - ended) / (self.step - step)
-        left = seconds * (self.steps - self.step)
-        if left >= _WORTH_SAYING_S:
-            epoch = seconds * self.params["steps"]
-            self.progress.say(f"an epoch takes {epoch:.1f} s: about {clock(left)} to go")
+    def _time(self, begin: int, end: int) -> None:
+        if self.began is None:
+            if self.step >= begin:
+                self.began = self.step, time.monotonic()
+        elif self.step >= end:
+            step, ended = self.began
+            seconds = (time.monotonic() - ended) / (self.step - step)
+            self.began = None
+            del self.spans[0]
+            left = seconds * (self.steps - self.step)
+            if left >= _WORTH_SAYING_S:
+                first = "a first estimate: " if self.spans else ""
+                epoch = seconds * self.params["steps"]
+                self.progress.say(f"{first}an epoch takes {epoch:.1f} s: about {clock(left)} to go")
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_miou" in logs:

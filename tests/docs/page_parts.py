@@ -4,6 +4,7 @@ import re
 import shlex
 
 from absl.flags import FlagValues
+from promises import without_blocks
 
 from flags import evaluation, script
 
@@ -27,9 +28,7 @@ def rows(text: str) -> list[list[str]]:
 def commands(text: str, program: str) -> list[list[str]]:
     """The arguments of each command of a page that begins with `program`, in blocks and within lines."""
     lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
-    lines += re.findall(
-        r"`(python [^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    )
+    lines += re.findall(r"`(python [^`\n]+)`", without_blocks(text))
     words = [shlex.split(line) for line in lines if line.startswith(f"{program} ") or line == program]
     return [found[len(program.split()) :] for found in words]
 

@@ -92,8 +92,8 @@ class Said(list):
 
 
 @pytest.mark.parametrize("first_step", [0, 30])
-def test_after_50_steps_the_time_to_go_is_said_once(monkeypatch, first_step):
-    """Epochs of 5 steps; the first 10 steps take 9 s each, since they trace, the others 4 s."""
+def test_after_5_and_50_steps_the_time_to_go_is_said(monkeypatch, first_step):
+    """Epochs of 5 steps; the first step takes 99 s, since it traces, the next nine 9 s, the others 4 s."""
     said, now = Said(), 0.0
     progress = ShowProgress(said, first_step, first_step + 100)
     progress.set_params({"steps": 5})
@@ -101,10 +101,13 @@ def test_after_50_steps_the_time_to_go_is_said_once(monkeypatch, first_step):
     for step in range(1, 61):
         if step % 5 == 1:
             progress.on_epoch_begin(step // 5)
-        now += 9 if step <= 10 else 4
+        now += 99 if step == 1 else 9 if step <= 10 else 4
         progress.on_train_batch_end((step - 1) % 5, {"loss": 1.0})
-        assert len(said) == (step >= 50)
-    assert said == ["an epoch takes 20.0 s: about 3:20 to go"]
+        assert len(said) == (step >= 5) + (step >= 50)
+    assert said == [
+        "a first estimate: an epoch takes 45.0 s: about 14:15 to go",
+        "an epoch takes 20.0 s: about 3:20 to go",
+    ]
 
 
 def test_images_per_second_counts_steps(monkeypatch):
