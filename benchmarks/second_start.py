@@ -20,11 +20,12 @@ import numpy as np
 
 from benchmarks.timing import Options, Row, Target, medians, seconds, take_turns
 from taf_keras.config import DataConfig
+from taf_keras.datasets.manifest import COLUMNS
 from taf_keras.inspection.check import load_checked
 
 FRAMES, CONTEXT = 31, 15  # of a clip; a window of all of them
 CLIPS = 100_000  # that the seconds are scaled to
-ONE_CLIP = "clip,frame,image,label\nother,0,frames/0/00.png,frames/0/label.png\n"
+HEADER = ",".join(COLUMNS)
 
 
 def rows(options: Options) -> list[Row]:
@@ -52,7 +53,7 @@ def write_clips(root: Path, clips: int) -> DataConfig:
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     label = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32) % 2
     frame, ids = (cv2.imencode(".png", each)[1].tobytes() for each in (image, label))
-    lines = ["clip,frame,image,label"]
+    lines = [HEADER]
     for clip in range(clips):
         folder = root / "frames" / str(clip)
         folder.mkdir(parents=True)
@@ -62,6 +63,6 @@ def write_clips(root: Path, clips: int) -> DataConfig:
             labelled = f"frames/{clip}/label.png" if number == FRAMES // 2 else ""
             lines.append(f"{clip},{number},frames/{clip}/{number:02}.png,{labelled}")
     (root / "train.csv").write_text("\n".join(lines) + "\n")
-    (root / "val.csv").write_text(ONE_CLIP)  # without one, a part of train.csv would be set aside
+    (root / "val.csv").write_text(HEADER)  # without one, a part of train.csv would be set aside
     (root / "classes.json").write_text(json.dumps({"classes": [{"name": "a"}, {"name": "b"}]}))
     return DataConfig("manifest", str(root), temporal_context=CONTEXT)

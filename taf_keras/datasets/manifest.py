@@ -176,32 +176,33 @@ class _Listed:
         return frame
 
     def _file(self, name: str) -> str:
-        end = name.rfind("/") + 1
-        if name[:end] not in self.folders:  # few hold all files: what is costly is done once for each
-            self.folders[name[:end]] = self._folder(name[:end])
-        folder, files = self.folders[name[:end]]
-        if name[end:] in files:
-            return folder + name[end:]
+        slashed = name.replace("\\", "/")  # as it is in a list made on Windows
+        if found := self._found(name) or self._found(slashed):
+            return found
         path = os.path.join(self.data_dir, name)
-        if "\\" in name and not os.path.exists(path):  # a list made on Windows
-            slashes = os.path.join(self.data_dir, name.replace("\\", "/"))
+        if slashed != name and not os.path.exists(path):
+            slashes = os.path.join(self.data_dir, slashed)
             path = slashes if os.path.exists(slashes) else path
         if self.within and (os.path.isabs(name) or not os.path.realpath(path).startswith(self.within)):
             raise _RowFault(f"{name} is not a path within --data_dir; --allow_outside_files lets it pass")
         return path
 
+    def _found(self, name: str) -> str | None:
+        """The path of a file that is there and certainly within; None says nothing."""
+        end = name.rfind("/") + 1
+        if name[:end] not in self.folders:  # few hold all files: what is costly is done once for each
+            self.folders[name[:end]] = self._folder(name[:end])
+        folder, files = self.folders[name[:end]]
+        return folder + name[end:] if name[end:] in files else None
+
     def _folder(self, name: str) -> tuple[str, frozenset[str]]:
         """What comes before a file's name in its path, and the names that are certainly within: no links."""
-        path = os.path.join(self.data_dir, name)
-        if not self.within or os.path.isabs(name):
-            return path, frozenset()
-        if not os.path.join(os.path.realpath(path), "").startswith(self.within):
-            return path, frozenset()
-        try:
-            with os.scandir(path) as entries:
-                return path, frozenset(entry.name for entry in entries if not entry.is_symlink())
-        except OSError:  # which a look will meet
-            return path, frozenset()
+        path, files = os.path.join(self.data_dir, name), frozenset()
+        is_within = self.within and not os.path.isabs(name)
+        if is_within and os.path.join(os.path.realpath(path), "").startswith(self.within):
+            with suppress(OSError), os.scandir(path) as entries:  # a look will meet the error
+                files = frozenset(entry.name for entry in entries if not entry.is_symlink())
+        return path, files
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
