@@ -26,7 +26,12 @@ def network_predictor(network: keras.Model) -> Predict:
         logits = network(tf.cast(images, tf.float32), training=False)
         return tf.argmax(logits, axis=-1, output_type=tf.int32), is_finite(logits)
 
-    return lambda images: refuse_nonfinite(*predict(images))
+    def refusing(images):
+        if not predict.experimental_get_tracing_count():  # of the first frames' size, but of any number
+            predict.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), images.dtype))
+        return refuse_nonfinite(*predict(images))
+
+    return refusing
 
 
 def network_probabilities(network: keras.Model) -> Probabilities:

@@ -34,17 +34,22 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
             some of Keras' do (UpSampling2D); a line says so. None is an error then.
     """
 
-    @tf.function
-    def serve(images):
-        logits = network(tf.cast(images, tf.float32), training=False)
+    def outputs(images):
+        logits = network(images, training=False)
         return {
             "probabilities": tf.nn.softmax(logits),
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
-    def traced(shape) -> dict:
+    def traced(shape) -> tuple[Callable, dict]:
         spec = {dtype: tf.TensorSpec(shape, dtype, name="images") for dtype in (tf.uint8, tf.float32)}
-        return {
+        once = tf.function(outputs).get_concrete_function(spec[tf.float32])
+
+        @tf.function
+        def serve(images):  # TensorFlow traces it for both types, and again when it saves: not the network
+            return once(tf.cast(images, tf.float32))
+
+        return serve, {
             "serving_default": serve.get_concrete_function(spec[tf.uint8]),
             "serve_float32": serve.get_concrete_function(spec[tf.float32]),
             "labels": labels.get_concrete_function(spec[tf.uint8]),
@@ -53,11 +58,11 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
     labels = tf.function(labels_of(network))
     shape = network.inputs[0].shape  # any size, but for a user's model of a fixed one
     try:
-        signatures = traced(shape)
+        serve, signatures = traced(shape)
     except Exception:  # of many types, from whatever layer it is
         if size is None or None not in shape[1:3]:
             raise
-        signatures = traced((None, *size, 3))
+        serve, signatures = traced((None, *size, 3))
         alone = f"takes frames of {size_text(size)} px alone"
         print(f"export  {alone}: {network.name} has layers that need to know it")
     module = tf.Module()
