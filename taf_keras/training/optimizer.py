@@ -34,8 +34,8 @@ class CoupledSGD(keras.optimizers.SGD):
         gradient = ops.add(gradient, ops.multiply(ops.cast(self.l2, variable.dtype), variable))
         if not self.momentum:
             return super().update_step(gradient, variable, learning_rate)
-        # What Keras writes as eleven operations for each of hundreds of variables is one in TensorFlow. A graph
-        # of them is traced, and a GPU's kernels are launched, in a part of the time.
+        # What Keras writes as a dozen operations is one of TensorFlow, with the same roundings. There are
+        # hundreds of variables: a step is traced sooner, and launches fewer kernels on a GPU.
         momentum = self.momentums[self._get_variable_index(variable)]
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,

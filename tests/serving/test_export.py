@@ -7,10 +7,12 @@ import pytest
 import tensorflow as tf
 
 from taf_keras import predict
+from taf_keras.clips.clip import ClassTable
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.datasets import camvid
 from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
+from taf_keras.evaluation.evaluate import network_predictor
 from taf_keras.evaluation.network import load_network
 from taf_keras.models.build import build_model, dtype_policy
 from taf_keras.serving import export
@@ -63,6 +65,38 @@ def test_a_callers_half_precision_decides_no_label():
     with dtype_policy("mixed_bfloat16"):
         model = export._single_file_model(keras.Model(scores, scores))
     assert model(np.full((1, 1, 1, 3), [0, 1, 1.001], np.float32))["labels"].numpy().tolist() == [[[2]]]
+
+
+class Counting(keras.layers.Layer):
+    """A layer that counts how often it is traced."""
+
+    calls = 0
+
+    def call(self, inputs):
+        self.calls += 1
+        return inputs
+
+
+def counting_network() -> tuple[keras.Model, Counting]:
+    image, counting = keras.Input((None, None, 3)), Counting()
+    network = keras.Model(image, counting(keras.layers.Conv2D(2, 1)(image)))
+    counting.calls = 0
+    return network, counting
+
+
+def test_an_export_traces_the_network_for_serve_and_for_labels_alone(tmp_path):
+    """A trace takes seconds: one serves both types of images, and TensorFlow's saving needs no other."""
+    network, counting = counting_network()
+    export_model(network, ClassTable(("a", "b"), ((0, 0, 0), (1, 1, 1))), tmp_path / "export")
+    assert counting.calls == 2
+
+
+def test_a_predictor_traces_the_network_once_for_any_number_of_frames():
+    network, counting = counting_network()
+    predict_ids = network_predictor(network)
+    for frames in (1, 3, 2):
+        assert predict_ids(np.zeros((frames, 4, 6, 3), np.uint8)).shape == (frames, 4, 6)
+    assert counting.calls == 1
 
 
 def operations(folder) -> list[str]:
