@@ -43,11 +43,11 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
 
     def traced(shape) -> tuple[Callable, dict]:
         spec = {dtype: tf.TensorSpec(shape, dtype, name="images") for dtype in (tf.uint8, tf.float32)}
-        once = tf.function(outputs).get_concrete_function(spec[tf.float32])
+        of_floats = tf.function(outputs).get_concrete_function(spec[tf.float32])
 
         @tf.function
         def serve(images):  # TensorFlow traces it for both types, and again when it saves: not the network
-            return once(tf.cast(images, tf.float32))
+            return of_floats(tf.cast(images, tf.float32))
 
         return serve, {
             "serving_default": serve.get_concrete_function(spec[tf.uint8]),
