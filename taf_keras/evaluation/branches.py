@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from taf_keras.evaluation.compiled import for_any_batch
 from taf_keras.taf.cut import Cut
 
 
@@ -28,21 +29,21 @@ class BranchedNetwork:
 
     def __init__(self, network: keras.Model, layers: Mapping[str, str], branch: str | None = None):
         self.branches = (branch,) if branch else tuple(layers)
-        self._network = network
-        self._cut = Cut(network, layers) if layers else None
+        if layers:
+            cut = Cut(network, layers)
+            self._features, self._logits = for_any_batch(cut.features), for_any_batch(cut.head)
+        self._outputs = for_any_batch(lambda images: network(tf.cast(images, tf.float32), training=False))
 
-    @tf.function(reduce_retracing=True)
     def features(self, images) -> dict:
         """RGB (b, height, width, 3) in [0, 255] -> {name: Φ_i (b, h, w, channels)}, skips included."""
-        return self._cut.features(images)
+        return self._features(images)
 
-    @tf.function(reduce_retracing=True)
     def logits(self, features: Mapping):
         """Ω: such a dict -> logits (b, height, width, classes).
 
         Of the features of some images it gives exactly what the whole network gives for the images.
         """
-        return self._cut.head(features)
+        return self._logits(features)
 
     def predict(self, features: Mapping) -> np.ndarray:
         """Such a dict -> train ids, int64 (b, height, width)."""
@@ -51,7 +52,3 @@ class BranchedNetwork:
     def predict_images(self, images: np.ndarray) -> np.ndarray:
         """uint8 RGB (b, height, width, 3) -> train ids, int64 (b, height, width)."""
         return tf.argmax(self._outputs(images), axis=-1).numpy()
-
-    @tf.function(reduce_retracing=True)
-    def _outputs(self, images):
-        return self._network(tf.cast(images, tf.float32), training=False)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.errors import UserError, first_line
+from taf_keras.evaluation.compiled import for_any_batch
 from taf_keras.evaluation.confusion import confusion_matrices, summarise
 from taf_keras.pipeline.batches import evaluation_batches
 
@@ -21,23 +22,18 @@ Probabilities = Callable[[np.ndarray], tf.Tensor]  # the same -> float32 (b, h, 
 def network_predictor(network: keras.Model) -> Predict:
     """Predicts with a model of `build_model`. Calling it raises UserError where the logits are not finite."""
 
-    @tf.function(reduce_retracing=True)
+    @for_any_batch
     def predict(images):
         logits = network(tf.cast(images, tf.float32), training=False)
         return tf.argmax(logits, axis=-1, output_type=tf.int32), is_finite(logits)
 
-    def refusing(images):
-        if not predict.experimental_get_tracing_count():  # of the first frames' size, but of any number
-            predict.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), images.dtype))
-        return refuse_nonfinite(*predict(images))
-
-    return refusing
+    return lambda images: refuse_nonfinite(*predict(images))
 
 
 def network_probabilities(network: keras.Model) -> Probabilities:
     """The softmax of a model of `build_model`."""
 
-    @tf.function(reduce_retracing=True)
+    @for_any_batch
     def probabilities(images):
         logits = network(tf.cast(images, tf.float32), training=False)
         return tf.nn.softmax(tf.cast(logits, tf.float32))
