@@ -6,7 +6,7 @@ taf-evaluate --model_dir=runs/default --saved_model=runs/default/export
 Or compares runs in a study, of the paper or over groups of clips: a table and a figure.
 
 taf-evaluate --study=swap_interval --model_dir=runs/gain/baseline,runs/gain/taf
-taf-evaluate --study=difference --model_dir=runs/gain/baseline,runs/gain/taf --group_by='^(.+)_'
+taf-evaluate --study=difference --model_dir=runs/game/baseline,runs/game/taf --group_by='^(.+)_'
 """
 
 from . import evaluation, script

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taf_keras.clips.clip import Split
-from taf_keras.config import DataConfig
+from taf_keras.config import OWN_TEMPORAL_CONTEXT, DataConfig
 from taf_keras.inspection.check import load_checked
 from taf_keras.inspection.partner_reach import partners_within
 
@@ -11,7 +11,7 @@ from taf_keras.inspection.partner_reach import partners_within
 def read_manifest(
     folder: str,
     split: str,
-    temporal_context: int = 15,
+    temporal_context: int = OWN_TEMPORAL_CONTEXT,
     image_size: tuple[int, int] | None = None,
     allow_outside_files: bool = False,
 ) -> Split:
@@ -33,7 +33,7 @@ def read_manifest(
         checking train files ...
         >>> split.classes.names
         ('road', 'car')
-        >>> split.clips[0].offsets(15)
+        >>> split.clips[0].offsets(3)
         (-2, -1, 0, 1, 2)
     """
     data = DataConfig(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from taf_keras.clips.clip import Split
-from taf_keras.config import DataConfig, usable_cores
+from taf_keras.config import OWN_TEMPORAL_CONTEXT, DataConfig, usable_cores
 from taf_keras.errors import ArgumentError, UserError
 from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
 from taf_keras.sizes import Size
@@ -22,7 +22,7 @@ _INPUTS = ("image", "partner", "offset_frames", "valid")
 def pairs(
     split: Split,
     key_frames: int = 8,
-    temporal_context: int = 15,
+    temporal_context: int = OWN_TEMPORAL_CONTEXT,
     crop_size: Size | None = None,
     image_size: Size | None = None,
     min_scale: float = DataConfig.min_scale,
@@ -40,7 +40,7 @@ def pairs(
     Args:
         split: of `read_manifest`, or your own.
         key_frames: key frames in a batch; it has as many partners.
-        temporal_context: n_h, largest |n| of a partner, frames of the video.
+        temporal_context: n_h, largest |n| of a partner, frames of the video: 3 for fast motion, 15 for slow.
         crop_size: (height, width) of the crops, px; None takes the image size.
         image_size: (height, width) to which frames are resized first, px; None keeps the files' size.
         min_scale, max_scale: range of the random scale.
