@@ -13,7 +13,7 @@ from taf_keras.clips.clip import Split
 from taf_keras.errors import UserError, first_line
 from taf_keras.evaluation.compiled import for_any_batch
 from taf_keras.evaluation.confusion import confusion_matrices, summarise
-from taf_keras.pipeline.batches import evaluation_batches
+from taf_keras.pipeline.batches import evaluation_batches, reader_errors
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 RGB (b, h, w, 3) -> train ids (b, h, w)
 Probabilities = Callable[[np.ndarray], tf.Tensor]  # the same -> float32 (b, h, w, classes)
@@ -103,13 +103,14 @@ def evaluate_split(
         (frames, classes, classes) with the truth in rows.
     """
     matrices = []
-    for batch in evaluation_batches(split, image_size, batch_size, reader_threads):
-        predictions = predict(batch["image"])
-        if on_predictions:
-            on_predictions(len(matrices), predictions)
-        matrices += list(confusion_matrices(batch["label"], predictions, len(split.classes)).numpy())
-        if on_progress:
-            on_progress(len(matrices), len(split.clips))
+    with reader_errors():
+        for batch in evaluation_batches(split, image_size, batch_size, reader_threads):
+            predictions = predict(batch["image"])
+            if on_predictions:
+                on_predictions(len(matrices), predictions)
+            matrices += list(confusion_matrices(batch["label"], predictions, len(split.classes)).numpy())
+            if on_progress:
+                on_progress(len(matrices), len(split.clips))
     matrices = np.stack(matrices)
     return metrics(matrices, split), matrices
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ import tensorflow as tf
 from taf_keras.clips.clip import VOID, Split
 from taf_keras.clips.decode import read_image
 from taf_keras.config import Config
+from taf_keras.errors import UserError
 from taf_keras.pipeline.color_jitter import ColorJitter
 from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
 from taf_keras.pipeline.share import Share
@@ -101,3 +104,18 @@ def batched(
 
     examples = positions.map(load, num_parallel_calls=threads, deterministic=True)
     return examples.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+
+
+@contextmanager
+def reader_errors() -> Iterator[None]:
+    """Inside, batches may be read: a file that a reader thread cannot use is a UserError, as it was there.
+
+    tf.data wraps it in an error of its own, whose text has the traceback.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(r"\b(?:UserError|BadFileError): (.+)", error.message)
+        if not found:
+            raise
+        raise UserError(found[1]) from None

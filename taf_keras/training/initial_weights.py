@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -56,12 +57,12 @@ def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     of_classes = {} if names == list(class_names) else _of_classes(run.config.model, len(names))
     shared = [name for name in class_names if name in names]
     to, of = ([table.index(name) for name in shared] for table in (list(class_names), names))
-    values, fitting = {variable.path: np.asarray(variable) for variable in trained.variables}, 0
-    for variable in network.variables:
-        value = values.get(variable.path)
+    places, fitting = _places(network, trained), 0
+    for variable, place in zip(network.variables, places, strict=True):
+        value = None if place is None else np.asarray(trained.variables[place])
         if value is None or value.ndim != len(variable.shape):
             continue
-        axes = of_classes.get(variable.path, set())
+        axes = of_classes.get(place, set())
         alike = [
             a == b for i, (a, b) in enumerate(zip(value.shape, variable.shape, strict=True)) if i not in axes
         ]
@@ -84,14 +85,28 @@ def _with(model: ModelConfig, weights: str) -> ModelConfig:
     return model if model.is_own else replace(model, backbone_weights=weights)
 
 
-def _of_classes(model: ModelConfig, count: int) -> dict[str, set[int]]:
-    """path -> axes of variables whose shape depends on the number of classes: one more shows which."""
+def _places(network: keras.Model, trained: keras.Model) -> list[int | None]:
+    """For each variable of `network` the place of its like in `trained`: by order, or else by path.
+
+    By order, since Keras counts on in the names that it gives to layers: the second network of a process has
+    others. By path where the networks are not the same, so that what they share is still found.
+    """
+    paths = [[variable.path for variable in each.variables] for each in (network, trained)]
+    uncounted, other = ([re.sub(r"_\d+(?=/)", "", path) for path in each] for each in paths)
+    if uncounted == other:
+        return list(range(len(uncounted)))
+    place = {path: i for i, path in enumerate(paths[1])}
+    return [place.get(path) for path in paths[0]]
+
+
+def _of_classes(model: ModelConfig, count: int) -> dict[int, set[int]]:
+    """Place -> axes of variables whose shape depends on the number of classes: one more shows which."""
     few, more = (build_model(_with(model, "random"), n).variables for n in (count, count + 1))
     changed = {}
-    for variable, other in zip(few, more, strict=True):
+    for place, (variable, other) in enumerate(zip(few, more, strict=True)):
         sides = enumerate(zip(variable.shape, other.shape, strict=True))
         if axes := {axis for axis, (a, b) in sides if a != b}:
-            changed[variable.path] = axes
+            changed[place] = axes
     return changed
 
 

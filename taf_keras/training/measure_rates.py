@@ -12,7 +12,7 @@ from taf_keras.config import Config
 from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.multi_worker.connection import from_chief
-from taf_keras.pipeline.batches import training_batches
+from taf_keras.pipeline.batches import reader_errors, training_batches
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
 from taf_keras.taf.term import INPUTS
@@ -50,7 +50,7 @@ def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     deltas = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False).delta)
     steps = -(-PAIRS // (2 * free.key_frames_per_step))
     rates = [[] for _ in config.branches]
-    with Progress("measuring change rates") as progress:
+    with Progress("measuring change rates") as progress, reader_errors():
         for step, batch in enumerate(training_batches(split, free, steps=steps), 1):
             n = np.abs(np.tile(batch["offset_frames"].numpy(), 2))  # key frames, then their partners
             for branch in range(len(rates)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 from taf_keras.clips.decode import read_image
@@ -87,7 +87,7 @@ def train(config: Config) -> dict:
     from taf_keras.models.build import dtype_policy
     from taf_keras.multi_worker.connection import broken_connections, share_state, wait_for_all
     from taf_keras.multi_worker.keras_fit import ReplicatedTrainer
-    from taf_keras.pipeline.batches import evaluation_batches, training_batches
+    from taf_keras.pipeline.batches import evaluation_batches, reader_errors, training_batches
     from taf_keras.serving.export import export_model
     from taf_keras.training import callbacks, checkpoints, screens
     from taf_keras.training import steps as stepping
@@ -146,7 +146,7 @@ def train(config: Config) -> dict:
                 validation = {"validation_data": batches, "validation_freq": validated}
             with (
                 Progress("training") as progress,
-                _readers_errors(),
+                reader_errors(),
                 out_of_memory(_LESS_MEMORY),
                 stop_requests() as request,
             ):
@@ -234,17 +234,3 @@ def _check_input_size(config: Config, network, frame) -> None:
     if None not in fixed and not fixed == image == tuple(config.data.crop_size or image):
         size = "x".join(map(str, fixed))
         raise UserError(f"--model={config.model.model}: takes {size} px alone: give --image_size={size}")
-
-
-@contextmanager
-def _readers_errors():
-    """Gives a UserError of the reader threads back as what it is; tf.data wraps it in one of its own."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        _, found, message = error.message.partition("UserError: ")
-        if not found:
-            raise
-        raise UserError(message.splitlines()[0]) from None

@@ -11,9 +11,12 @@ import tensorflow as tf
 from taf_keras.clips.clip import ClassTable
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.errors import UserError
+from taf_keras.evaluation.network import latest_checkpoint, load_network
 from taf_keras.evaluation.run import evaluate
 from taf_keras.models.build import build_model
 from taf_keras.serving.export import export_model
+from taf_keras.storage.run import Run
+from taf_keras.training.initial_weights import load_initial_weights
 from taf_keras.training.run import train
 
 SOURCE = """
@@ -134,6 +137,24 @@ def test_an_interrupted_run_goes_on_with_the_same_file(nets, tmp_path):
     last.unlink()
     again = train(config)
     assert again["per_class_iou"] == expected["per_class_iou"]
+
+
+def test_a_run_begins_with_one_of_the_same_file(nets, tmp_path, capsys):
+    """With all its weights, though Keras gives the layer without a name another one each time."""
+    config = config_of(tmp_path, f"{nets}:small")
+    train(config)
+    run = Run(config.runtime.model_dir)
+    names = list(run.metrics["per_class_iou"])
+    own = replace(config, training=replace(config.training, init_from=str(run.folder)))
+    network = build_model(config.model, 3)
+    capsys.readouterr()
+    load_initial_weights(own, Run(tmp_path / "new"), network, [names[2], "drone", names[0]])
+    assert "begins with 6 of 6 weights" in capsys.readouterr().out
+    trained = load_network(config, names, latest_checkpoint(run))
+    np.testing.assert_array_equal(network.variables[0], trained.variables[0])
+    for place in (-2, -1):  # kernel and bias of the classifier
+        taken, given = (np.asarray(each.variables[place]) for each in (network, trained))
+        np.testing.assert_array_equal(taken[..., [0, 2]], given[..., [2, 0]])
 
 
 @pytest.mark.parametrize("method", ["baseline", "propagate"])

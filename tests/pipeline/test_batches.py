@@ -14,7 +14,7 @@ from taf_keras.clips.decode import read_image, read_label
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.errors import UserError
 from taf_keras.pipeline import examples as module
-from taf_keras.pipeline.batches import evaluation_batches, training_batches
+from taf_keras.pipeline.batches import evaluation_batches, reader_errors, training_batches
 from taf_keras.pipeline.examples import TrainingExamples
 from taf_keras.pipeline.share import Share
 
@@ -447,3 +447,19 @@ def test_a_batch_of_evaluation_follows_the_size_of_the_images(size, asked, expec
     split = Split("val", clips, ClassTable(("road",), ((0, 0, 0),)))
     first = next(iter(evaluation_batches(split, None, asked)))
     assert first["image"].shape == (expected, *size, 3)
+
+
+def test_a_file_that_a_reader_thread_cannot_use_is_named_in_one_line(tmp_path):
+    """Its end is damaged by then, or it is gone: the start saw neither."""
+    gone = str(tmp_path / "gone.png")
+    image = frame(0, 0).image
+    good = Clip("a", (Frame(0, image, image[..., 0] % 8),), 0)
+    split = Split("val", (good, Clip("b", (Frame(0, gone, image[..., 0] % 8),), 0)), CLASSES)
+    with pytest.raises(UserError) as caught, reader_errors():
+        read(evaluation_batches(split, None))
+    assert str(caught.value) == f"{gone}: cannot be read: No such file or directory"
+
+
+def test_other_errors_of_a_pipeline_stay_what_they_are():
+    with pytest.raises(tf.errors.InvalidArgumentError), reader_errors():
+        tf.reshape(tf.zeros(3), (2,))
