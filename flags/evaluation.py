@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from absl import flags
@@ -26,7 +27,7 @@ _REFUSED = {
         "allowed is one of the two, not both",
     ),
     ("model_dir", "study"): (
-        lambda given: "," in given["model_dir"] and not given["study"],
+        lambda given: len(_folders(given["model_dir"])) > 1 and not given["study"],
         "several runs need a --study that compares them",
     ),
     ("study", "checkpoint", "saved_model"): (
@@ -128,4 +129,15 @@ def arguments(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
 def study_arguments(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
     """The arguments of `run_study`, None where a flag is empty. Call it after the flags are parsed."""
     given = {name: flag_values[name].value for name in _STUDY}
-    return given | {"model_dirs": tuple(filter(None, flag_values["model_dir"].value.split(",")))}
+    return given | {"model_dirs": _folders(flag_values["model_dir"].value)}
+
+
+def _folders(text: str) -> tuple[str, ...]:
+    """The folders of a comma list; one that is there may have commas in its name, as a sweep's arms have."""
+    parts, folders = text.split(","), []
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((end for end in ends if os.path.isdir(",".join(parts[:end]))), 1)
+        folders.append(",".join(parts[:end]))
+        parts = parts[end:]
+    return tuple(filter(None, folders))

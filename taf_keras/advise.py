@@ -96,7 +96,9 @@ def _measured_rates(found: Survey, folder: str) -> dict[str, float]:
     run = Run(folder).config
     data = {name: getattr(found.data, name) for name in _SETTINGS}
     size = found.data.image_size or run.data.image_size
-    data = replace(run.data, **data | {"image_size": size, "crop_size": None, "partner": "neighbour"})
+    data = replace(
+        run.data, **data | {"image_size": size, "crop_size": None, "partner": "neighbour", "cutmix": False}
+    )
     taf = TAFConfig(change_rates="auto", rates_from=folder)
     pairs = replace(run.training, batch_size=16, gradient_accumulation_steps=1)
     config = replace(run, data=data, taf=taf, training=pairs)

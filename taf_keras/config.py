@@ -63,6 +63,7 @@ CHANGE_RATES = PAPER_CHANGE_RATES | {"deeplabv3plus": (1e-6, 1e-6, 1e-5, 1e-4, 1
 # classes move by about 10 px in 3 frames (docs/results.md): with a user's own clips one begins there.
 TAF_WEIGHT, OWN_TAF_WEIGHT = 6.0, 1.0
 TEMPORAL_CONTEXT, OWN_TEMPORAL_CONTEXT = 15, 3
+_LABEL_PARTNERS = ("propagate", "pseudo", "mean_teacher")
 # Far above what is of use; a damaged or hostile config.json must not ask for all memory.
 MOST_HEAD_CHANNELS, MOST_PX = 4096, 16384
 OUTPUT_STRIDES = {"fcn8s": (32,), "deeplabv3plus": (8, 16, 32)}
@@ -178,8 +179,9 @@ class DataConfig:
     def __post_init__(self):
         check(self)
         if self.temporal_context is None:
-            own = self.dataset == "manifest"
-            object.__setattr__(self, "temporal_context", OWN_TEMPORAL_CONTEXT if own else TEMPORAL_CONTEXT)
+            object.__setattr__(self, "temporal_context", default_temporal_context(self.dataset))
+        _require_small("subset_seed", self.subset_seed)
+        _require_small("scene_seed", self.scene_seed)
         require(
             not self.reduced_decoding or self.image_size is not None,
             "--reduced_decoding: needs --image_size, below the size of the files",
@@ -439,7 +441,7 @@ class TrainingConfig:
             self.export_weights == "last" or self.keep_best == "miou",
             "--export_weights=best needs --keep_best=miou",
         )
-        require(self.seed < 2**32, f"--seed={self.seed}: must be below 2^32")
+        _require_small("seed", self.seed)
 
 
 @described
@@ -520,9 +522,8 @@ class Config:
 
     def __post_init__(self):
         if self.taf.weight is None:
-            weight = OWN_TAF_WEIGHT if self.data.dataset == "manifest" else TAF_WEIGHT
-            taf = replace(self.taf, weight=0.0 if self.labels_partners else weight)
-            object.__setattr__(self, "taf", taf)
+            weight = default_taf_weight(self.data.dataset, self.taf.method)
+            object.__setattr__(self, "taf", replace(self.taf, weight=weight))
         self._check_change_rates()
         self._check_augmentation()
         require(
@@ -634,7 +635,12 @@ class Config:
     @property
     def measures_rates(self) -> bool:
         """Whether the change rates still have to be measured."""
-        return self.taf.change_rates == "auto"
+        return self.taf.change_rates == "auto" and self.uses_measured_rates
+
+    @property
+    def uses_measured_rates(self) -> bool:
+        """Whether `rates_from` counts: without the TAF term there are no rates, and those of `slow` are 0."""
+        return self.taf.rates_from is not None and self._has_taf_term and self.taf.method != "slow"
 
     @property
     def branch_layers(self) -> dict[str, str]:
@@ -655,7 +661,7 @@ class Config:
             return (0.0,) * len(self.branches)
         if _is_named(given):
             return tuple(dict(given).get(branch, math.inf) for branch in self.branches)
-        return given if given is not None else CHANGE_RATES.get(self.model.model, ())
+        return given if isinstance(given, tuple) else CHANGE_RATES.get(self.model.model, ())
 
     @property
     def swap_branches(self) -> tuple[int, ...]:
@@ -677,7 +683,7 @@ class Config:
 
     @property
     def labels_partners(self) -> bool:
-        return self.taf.method in ("propagate", "pseudo", "mean_teacher")
+        return self.taf.method in _LABEL_PARTNERS
 
     @property
     def key_frames_per_step(self) -> int:
@@ -709,6 +715,20 @@ class Config:
                 )
             built[group] = groups[group](**given)
         return cls(**built)
+
+
+def _require_small(name: str, seed: int) -> None:
+    require(seed < 2**32, f"--{name}={seed}: must be below 2^32")
+
+
+def default_temporal_context(dataset: str) -> int:
+    return OWN_TEMPORAL_CONTEXT if dataset == "manifest" else TEMPORAL_CONTEXT
+
+
+def default_taf_weight(dataset: str, method: str) -> float:
+    if method in _LABEL_PARTNERS:
+        return 0.0
+    return OWN_TAF_WEIGHT if dataset == "manifest" else TAF_WEIGHT
 
 
 def _is_named(change_rates) -> bool:

@@ -23,7 +23,13 @@ from taf_keras import command
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import Clip, FilePart, Split
 from taf_keras.clips.image_files import inspect_image, read_bytes
-from taf_keras.config import DATASETS, TEMPORAL_CONTEXT, DataConfig
+from taf_keras.config import (
+    DATASETS,
+    OWN_TAF_WEIGHT,
+    OWN_TEMPORAL_CONTEXT,
+    TEMPORAL_CONTEXT,
+    DataConfig,
+)
 from taf_keras.datasets import load
 from taf_keras.datasets.options import add_data_options, data_config
 from taf_keras.datasets.packed import FORMAT, INDEX, SHARD_NAME, describe_classes
@@ -70,6 +76,9 @@ def pack(data: DataConfig, output_dir: Path, splits: Sequence[str], shard_bytes:
         print(_summary(split.name, clips, shards.sizes))
     for error in bad.found:
         print(f"left out {error}")
+    if data.dataset == "manifest":
+        own = f"--temporal_context={OWN_TEMPORAL_CONTEXT} --taf_weight={OWN_TAF_WEIGHT:g}"
+        print(f"--dataset=manifest begins with {own}; --dataset=packed needs these flags for it")
     with writes(output_dir / INDEX):
         marker.write_text(json.dumps(index))  # still there where the disk is full
         marker.replace(output_dir / INDEX)

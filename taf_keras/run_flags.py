@@ -7,23 +7,33 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from taf_keras.config import Config, DataConfig, RuntimeConfig
+from taf_keras.config import (
+    Config,
+    DataConfig,
+    RuntimeConfig,
+    TAFConfig,
+    default_taf_weight,
+    default_temporal_context,
+)
 from taf_keras.settings import text_of
 
 
 def of_arm(config: Config) -> Config:
     """The settings that the seeds of an arm share, as the flags of a sweep have them.
 
-    The seed is left at its default. Where the teacher, or the baseline that change rates are measured on,
-    is the run of the same seed, `{seed}` stands for it, and measured rates are `auto` again.
+    The seed is left at its default. Where the teacher, the baseline that change rates are measured on, or the
+    run that this one began with, is the run of the same seed, `{seed}` stands for it, and measured rates are
+    `auto` again.
     """
-    taf, labels = config.taf, config.partner_labels
+    taf, labels, training = config.taf, config.partner_labels, config.training
     measured = "auto" if taf.rates_from else taf.change_rates
     return replace(
         config,
         taf=replace(taf, change_rates=measured, rates_from=_of_any_seed(taf.rates_from, config)),
         partner_labels=replace(labels, teacher=_of_any_seed(labels.teacher, config)),
-        training=replace(config.training, seed=Config().training.seed),
+        training=replace(
+            training, seed=Config().training.seed, init_from=_of_any_seed(training.init_from, config)
+        ),
         runtime=RuntimeConfig(),
     )
 
@@ -60,8 +70,13 @@ def differing(several: Sequence[dict[str, str]]) -> list[str]:
 
 
 def changed(values: dict[str, str]) -> dict[str, str]:
-    """Those of the flags that are not the defaults."""
-    default = settings(Config()) | {"model_sha256": values["model_sha256"]}  # which has no flag
+    """Those of the flags that are not the defaults, of this data set and method."""
+    dataset, method = values["dataset"], values["method"]
+    default = settings(Config()) | {
+        "temporal_context": text_of(default_temporal_context(dataset)),
+        "taf_weight": text_of(default_taf_weight(dataset, method)),
+        "model_sha256": values["model_sha256"],  # which has no flag
+    }
     return {name: text for name, text in values.items() if text != default[name]}
 
 
@@ -73,10 +88,8 @@ def as_flags(values: dict[str, str]) -> list[str]:
 def baseline_command(config: Config, program: Sequence[str], model_dir: str) -> str:
     """The command line of a baseline that sees what a TAF run sees: as many key frames a step, and steps."""
     batch_size = config.key_frames_per_step
-    taf = replace(Config().taf, method="baseline")
-    words = changed(
-        settings(replace(config, taf=taf, training=replace(config.training, batch_size=batch_size)))
-    )
+    taf, training = TAFConfig(method="baseline"), replace(config.training, batch_size=batch_size)
+    words = changed(settings(replace(config, taf=taf, training=training)))
     words |= {"seed": str(config.training.seed), "model_dir": model_dir}
     return shlex.join([*program, *as_flags(words)])
 

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+from taf_keras.clips.exported_classes import load_classes
 from taf_keras.command_line import parse_config
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig
 from taf_keras.datasets import load, manifest
@@ -30,7 +31,6 @@ from taf_keras.models.backbones import build_backbone
 from taf_keras.models.build import build_model
 from taf_keras.report.curves import read_histories
 from taf_keras.report.gather import gather
-from taf_keras.serving.prediction import load_classes
 from taf_keras.storage.run import Run
 from taf_keras.training.callbacks import WriteHistory
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from taf_keras.annotation.new_data_set import NewDataSet
 from taf_keras.clips.clip import VOID
-from taf_keras.config import TEMPORAL_CONTEXT
+from taf_keras.config import OWN_TEMPORAL_CONTEXT
 from taf_keras.sizes import Size, size_text
 from taf_keras.tables import aligned
 
@@ -66,7 +66,7 @@ def commands(output_dir: Path, size: Size, temporal_context: int, source: Path) 
         size: (height, width) of the frames, px.
     """
     folder, name = shlex.quote(str(output_dir)), shlex.quote(f"runs/{output_dir.resolve().name}")
-    context = f" --temporal_context={temporal_context}" if temporal_context != TEMPORAL_CONTEXT else ""
+    context = f" --temporal_context={temporal_context}" if temporal_context != OWN_TEMPORAL_CONTEXT else ""
     return [
         f"python -m taf_keras.check --dataset=manifest --data_dir={folder}{context}",
         f"python train.py --flagfile=own_video --data_dir={folder} "

@@ -11,8 +11,8 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.decode import read_image
+from taf_keras.clips.exported_classes import load_classes
 from taf_keras.errors import UserError
-from taf_keras.serving.prediction import load_classes
 from taf_keras.sizes import Size
 from taf_keras.storage.run import Run
 from taf_keras.video.frames import decode

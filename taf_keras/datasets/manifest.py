@@ -26,7 +26,7 @@ from pathlib import Path
 from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import Clip, Frame, Split, clips_of
 from taf_keras.clips.hold_out import LEAST, hold_out
-from taf_keras.config import SPLITS
+from taf_keras.config import SPLITS, TEMPORAL_CONTEXT
 from taf_keras.datasets.class_file import class_table
 from taf_keras.datasets.text_file import read_text
 from taf_keras.errors import UserError
@@ -48,7 +48,8 @@ def load_split(
     """The clips around the labelled frames of data_dir/SPLIT.csv. Its files are not looked at.
 
     The frames of a clip are those of the same video within `temporal_context` frames of the key frame.
-    Without val.csv the key frames of train.csv make both splits, apart by more than twice that (`hold_out`).
+    Without val.csv the key frames of train.csv make both splits, more than 30 frames apart, and more than
+    twice `temporal_context` (`hold_out`).
 
     Args:
         allow_outside_files: let pass absolute paths, and paths and links that lead out of `data_dir`.
@@ -60,7 +61,8 @@ def load_split(
     path = _list_file(data_dir, "train" if divided else split)
     clips, note = _clips(path, data_dir, temporal_context, bad, allow_outside_files), ""
     if divided:
-        clips, note = _part(clips, split, 2 * temporal_context, path)
+        # One gap up to n_h = 15, so that trainings of several n_h have the same labels.
+        clips, note = _part(clips, split, 2 * max(temporal_context, TEMPORAL_CONTEXT), path)
     return Split(split, clips, classes, note=note)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from taf_keras.clips.exported_classes import CLASSES_FILE, load_classes
 from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.devices import out_of_memory, prepare
 from taf_keras.evaluation.evaluate import (
@@ -24,7 +25,7 @@ from taf_keras.files import write_json
 from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
 from taf_keras.settings import text_of
-from taf_keras.storage.run import Run
+from taf_keras.storage.run import Run, require_same_classes
 
 
 def evaluate(
@@ -69,8 +70,11 @@ def evaluate(
     classes = class_table(data)
     if saved_model:
         model = source = saved_model
+        if (Path(model) / CLASSES_FILE).is_file():
+            require_same_classes(model, load_classes(Path(model)).names, classes.names)
         labels_of, probabilities_of = saved_model_predictor, saved_model_probabilities
     else:
+        run.check_classes(classes.names)
         source = Path(checkpoint) if checkpoint else latest_checkpoint(run)
         model = load_network(config, classes.names, source)
         labels_of, probabilities_of = network_predictor, network_probabilities

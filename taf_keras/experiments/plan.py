@@ -42,12 +42,14 @@ class Job:
 
     @property
     def needs(self) -> set[str]:
-        """Resolved folders of the runs that must have ended before: the teacher's, that of measured rates."""
+        """Resolved folders of the runs that must have ended before: what it begins with, and learns from."""
         needed = []
         if self.config.taf.method == "pseudo":
             needed.append(self.config.partner_labels.teacher)
         if self.config.measures_rates:
             needed.append(self.config.taf.rates_from)
+        if self.config.training.init_from:
+            needed.append(self.config.training.init_from)
         return set(map(os.path.realpath, needed))
 
     @property

@@ -99,8 +99,8 @@ def _taf(name: str, value: str, *flags: str) -> Arm:
 
 
 def _rates(config: Config) -> Sequence[float]:
-    if isinstance(config.change_rates, str):
-        raise UserError(f"--change_rates={config.change_rates}: this study needs its numbers to vary them")
+    if config.measures_rates:
+        raise UserError("--change_rates=auto: this study needs its numbers to vary them")
     return config.change_rates
 
 

@@ -49,13 +49,14 @@ def broken_connections(cluster: Cluster):
 
 
 def share_state(cluster: Cluster, strategy: tf.distribute.Strategy, trainer: keras.Model, step: int) -> int:
-    """Gives every worker the weights and the optimizer state of the first, and returns its step.
+    """Gives every worker the weights, their average and the optimizer state of the first; returns its step.
 
     So the run's folder needs to be seen by the first worker alone, and all of them resume at the same step.
     """
     if not cluster.is_distributed:
         return step
-    variables = [*trainer.network.variables, *trainer.optimizer.variables]
+    average = trainer.average.variables if trainer.moving_average else []
+    variables = [*trainer.network.variables, *average, *trainer.optimizer.variables]
     *values, step = from_chief(strategy, [*variables, step])
     for variable, value in zip(variables, values, strict=True):
         variable.assign(tf.cast(value, variable.dtype))

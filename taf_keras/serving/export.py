@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.exported_classes import CLASSES_FILE
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import replaced, unfinished, write_json
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
-from taf_keras.serving.prediction import CLASSES_FILE
 from taf_keras.serving.quantised import converter_settings
 from taf_keras.sizes import Size, size_text
 

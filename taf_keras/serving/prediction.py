@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from taf_keras.clips.clip import ClassTable
-from taf_keras.errors import UserError, first_line
+from taf_keras.clips.exported_classes import load_classes
+from taf_keras.errors import UserError
 from taf_keras.serving.frame_source import FrameSource, Selection
 from taf_keras.serving.image_prediction import predict_images
 from taf_keras.serving.outcome import Outcome
@@ -25,7 +22,6 @@ from taf_keras.video.pyav import INSTALL, pyav
 
 ALL_FRAMES = Selection()
 _OF_VIDEOS = ("batch_size", "every", "frames")
-CLASSES_FILE = Path("assets.extra", "classes.json")  # TensorFlow sets this folder aside for such files
 
 
 def predict_files(
@@ -105,16 +101,3 @@ def _refuse_video_options(labels: str, selection: Selection, smooth: int) -> Non
     for name, (value, default) in given.items():
         if value != default:
             raise UserError(f"--{name}={value}: is for videos and cameras, and none is given")
-
-
-def load_classes(model: Path) -> ClassTable:
-    """The class table that `export_model` wrote beside the model. Raises: UserError where it is damaged."""
-    path = model / CLASSES_FILE
-    try:
-        values = json.loads(path.read_text())
-        colours = np.array(values["colours"], np.uint8)
-        if colours.shape != (len(values["names"]), 3):
-            raise ValueError("needs one colour, three numbers, for each name")
-    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
-        raise UserError(f"{path}: missing or damaged: {first_line(error)}") from None
-    return ClassTable(tuple(map(str, values["names"])), tuple(map(tuple, colours.tolist())))

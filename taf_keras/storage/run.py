@@ -7,9 +7,11 @@ import math
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +23,7 @@ from taf_keras.storage.lock import Held, hold, is_lock
 METRICS = ("miou", "pixel_accuracy")  # by which runs are compared, shares in [0, 1]
 PER_CLASS = ("per_class_iou", "per_class_accuracy")
 _DAMAGE = (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, UserError)
+_BESIDE = ("versions", "classes")  # in config.json beside the settings
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 # Why a setting cannot change in the middle of a run, where that is not plain.
 _REASONS = {
@@ -53,7 +56,8 @@ class Run:
         """The settings. Raises: UserError where there are none, or the file is damaged."""
         try:
             settings = json.loads(self.config_file.read_text())
-            settings.pop("versions", None)
+            for name in _BESIDE:
+                settings.pop(name, None)
             _without_unused_weight(settings)
             return Config.from_dict(settings)
         except FileNotFoundError:
@@ -93,6 +97,19 @@ class Run:
         except _DAMAGE as error:
             raise UserError(f"{self.metrics_file}: damaged: {first_line(error)}") from None
         return metrics
+
+    def check_classes(self, names: Sequence[str]) -> None:
+        """Looks whether the run was trained on these classes in this order: its labels are numbers of them.
+
+        Raises: UserError that names the first one that differs.
+        """
+        try:
+            trained = json.loads(self.config_file.read_text()).get("classes")
+        except _DAMAGE:
+            trained = None
+        if trained is None:  # of version 0.1, which has them when it has ended
+            trained = list(self.metrics["per_class_iou"]) if self.has_ended else names
+        require_same_classes(self.folder, trained, names)
 
     def as_begun(self, config: Config) -> Config:
         """`config` with what `auto` became when this run began: measured rates, and the backbone's weights.
@@ -137,10 +154,13 @@ class Run:
             with writes(f"--model_dir={self.folder}"):
                 self._lock().close()
 
-    def claim(self, config: Config) -> IO[str]:
+    def claim(self, config: Config, classes: Sequence[str] | None = None) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.
 
         What a killed process left unfinished is deleted.
+
+        Args:
+            classes: names of the classes that it is trained on, for `check_classes`.
 
         Returns: a context manager, at whose end another process may go on with the run.
         Raises: UserError for a folder that cannot be written, or in which another process is at work.
@@ -155,7 +175,8 @@ class Run:
                 if not self.config_file.is_file():
                     versions = {name: version(name) for name in _PACKAGES}
                     versions = {"python": platform.python_version()} | versions
-                    write_json(self.config_file, config.to_dict() | {"versions": versions})
+                    beside = {"versions": versions, "classes": classes and list(classes)}
+                    write_json(self.config_file, config.to_dict() | beside)
             except OSError:
                 lock.close()
                 raise
@@ -176,6 +197,16 @@ class Run:
         for path in self.checkpoints.glob("unfinished*"):
             path.unlink()
         shutil.rmtree(unfinished(self.export), ignore_errors=True)
+
+
+def require_same_classes(place, trained: Sequence[str], names: Sequence[str]) -> None:
+    """Raises: UserError unless `trained`, the classes of the model at `place`, are those of the data set."""
+    for position, (there, here) in enumerate(zip_longest(trained, names, fillvalue="none")):
+        if there != here:
+            raise UserError(
+                f"{place}: was trained on other classes: class {position} is {there} there, and {here} in "
+                "this data set"
+            )
 
 
 def _number(values: dict, name: str) -> float:

@@ -80,5 +80,7 @@ def common_data(runs: Sequence[Run], split: str | None, data_dir: str | None) ->
                     f"--model_dir={run.folder}: has {name}={value}, {runs[0].folder} "
                     f"has {first.get(name)}: a study compares runs on the same frames"
                 )
-    reach = max(TEMPORAL_CONTEXT, *(data.temporal_context for data in datas))
+    reach = max(data.temporal_context for data in datas)
+    if datas[0].dataset != "packed":  # which has no more frames than were packed
+        reach = max(TEMPORAL_CONTEXT, reach)
     return replace(datas[0], temporal_context=reach), split

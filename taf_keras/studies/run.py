@@ -97,6 +97,8 @@ def run_study(
     prepare()
     clips = chosen.clips if max_clips is None else max_clips
     footage = load_footage(data, split, chosen.intervals, clips, runs[0].config.runtime.threads)
+    for run in runs:
+        run.check_classes(footage.split.classes.names)
     folder = Path(output_dir) if output_dir else runs[0].folder / "studies"
     if chosen.measure is None:
         groups = groups_of(footage.split.clips, expression)

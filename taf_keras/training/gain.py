@@ -34,7 +34,11 @@ def gain(run: Run) -> str | None:
 
 
 def _baseline(run: Run) -> Run | None:
-    for folder in sorted(Path(run.folder).resolve().parent.iterdir()):
+    try:
+        beside = sorted(Path(run.folder).resolve().parent.iterdir())
+    except OSError:  # of a folder that may not be listed
+        return None
+    for folder in beside:
         other = Run(folder)
         try:
             same = other.has_ended and _budget(other.config) == _budget(run.config)
@@ -44,7 +48,7 @@ def _baseline(run: Run) -> Run | None:
                 and other.metrics["split"] == run.metrics["split"]
             ):
                 return other
-        except UserError:  # a damaged run is none
+        except (UserError, OSError):  # a damaged run is none, nor is a folder that may not be read
             continue
     return None
 

@@ -29,7 +29,7 @@ def with_measured_rates(
     Raises: UserError for a run without a checkpoint.
     """
     rates = rates_on(split, config) if config.measures_rates else config.change_rates
-    if config.taf.rates_from and cluster.is_distributed:
+    if config.uses_measured_rates and cluster.is_distributed:
         rates = map(float, from_chief(strategy, rates))
     elif not config.measures_rates:
         return config

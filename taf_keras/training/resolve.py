@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -22,11 +23,12 @@ def resolve(config: Config, run: Run) -> Config:
     config = run.as_begun(with_model_file(config))
     run.check(config)
     check_weights_file(config.model.backbone_weights)
-    class_table(config.data)
+    classes = class_table(config.data).names
+    run.check_classes(classes)
     if config.taf.method == "pseudo":
-        _check_trained("teacher", config.partner_labels.teacher, config)
+        _check_trained("teacher", config.partner_labels.teacher, config, classes)
     if config.measures_rates:
-        _check_trained("rates_from", config.taf.rates_from, config, same_model=True)
+        _check_trained("rates_from", config.taf.rates_from, config, classes, same_model=True)
     if config.training.init_from and not Run(config.training.init_from).has_ended:
         _refuse_unfinished("init_from", config.training.init_from)
     return _without_missing_validation(config)
@@ -51,7 +53,9 @@ def _refuse_unfinished(flag: str, folder: str) -> NoReturn:
     raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
 
 
-def _check_trained(flag: str, folder: str, config: Config, same_model: bool = False) -> None:
+def _check_trained(
+    flag: str, folder: str, config: Config, classes: Sequence[str], same_model: bool = False
+) -> None:
     """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
     run = Run(folder)
     if not run.has_ended:
@@ -63,3 +67,4 @@ def _check_trained(flag: str, folder: str, config: Config, same_model: bool = Fa
         )
     if same_model and trained.model.model != config.model.model:
         raise UserError(f"--{flag}={folder}: is a {trained.model.model}, not a {config.model.model}")
+    run.check_classes(classes)

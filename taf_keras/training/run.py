@@ -57,7 +57,7 @@ def train(config: Config) -> dict:
         if chief and runtime.export_formats:
             from taf_keras.training.formats import add_formats
 
-            with run.claim(config), writing(run.folder):
+            with run.claim(config, classes.names), writing(run.folder):
                 add_formats(run, config, classes)
         return run.metrics
     check_formats(runtime.export_formats)
@@ -131,7 +131,7 @@ def train(config: Config) -> dict:
 
         # ------------------------------------------------------------------------------------------- Loop
         if chief:
-            stack.enter_context(run.claim(config))
+            stack.enter_context(run.claim(config, classes.names))
         stack.enter_context(writing(run.folder))
         if chief:
             screens.announce(config, splits, network, strategy, cluster)

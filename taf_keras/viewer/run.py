@@ -53,6 +53,7 @@ def view(
     data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
     prepare()
     classes = class_table(data)
+    run.check_classes(classes.names)
     source = exported_checkpoint(run, config)[1] if run.has_ended else latest_checkpoint(run)
     clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.threads)
     predict = network_predictor(load_network(config, classes.names, source))

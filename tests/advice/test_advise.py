@@ -13,6 +13,8 @@ import pytest
 from advice_examples import moving
 
 from taf_keras import advise
+from taf_keras.config import Config, DataConfig, TAFConfig
+from taf_keras.storage.run import Run
 
 ROOT = Path(__file__).parents[2]
 CLASSES = '{"classes": [{"name": "road", "colour": [1, 2, 3]}, {"name": "car", "colour": [4, 5, 6]}]}'
@@ -143,3 +145,24 @@ def test_tensorflow_is_not_imported(clips):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_rates_are_measured_on_a_baseline_that_pasted_frames(clips, tmp_path, capsys, monkeypatch):
+    """Which no pair does."""
+    asked = []
+
+    def rates_on(split, config):
+        asked.append(config)
+        return (1e-4,) * len(config.branches)
+
+    monkeypatch.setattr("taf_keras.training.measure_rates.rates_on", rates_on)
+    run_folder = Run(tmp_path / "baseline")
+    data = DataConfig("manifest", str(clips), cutmix=True)
+    run_folder.claim(Config(data=data, taf=TAFConfig(method="baseline"))).close()
+    run_folder.checkpoints.mkdir()
+    (run_folder.checkpoints / "step-00000001.weights.h5").touch()
+    flags = ("--dataset=manifest", f"--data_dir={clips}", f"--rates_from={run_folder.folder}")
+    code, out, err = run(capsys, *flags)
+    assert (code, err) == (0, "")
+    assert not asked[0].data.cutmix
+    assert "--change_rates=auto" in out

@@ -99,7 +99,7 @@ def test_the_commands_at_the_end_are_right(tmp_path, masks, movie, capsys, monke
     monkeypatch.chdir(tmp_path)
     assert imported(Path("my_data"), masks, movie) == 0
     *_, checks, train, predict = capsys.readouterr().out.splitlines()
-    assert checks == "python -m taf_keras.check --dataset=manifest --data_dir=my_data --temporal_context=3"
+    assert checks == "python -m taf_keras.check --dataset=manifest --data_dir=my_data"
     assert train == (
         "python train.py --flagfile=own_video --data_dir=my_data --image_size=48x72 --model_dir=runs/my_data"
     )

@@ -175,15 +175,18 @@ def test_backslashes_are_slashes_where_that_finds_the_file(root):
 def test_without_val_csv_the_last_part_of_train_csv_is_set_aside(root):
     rows = [f"quay,{n},{n}.png," + f"l{n}.png" * (n % 10 == 0) for n in range(100)]
     write_list(root, "\n".join([HEADER, *rows]) + "\n")
-    train, val = (reader.load_split(str(root), name, 6) for name in ("train", "val"))
-    assert [clip.key_number for clip in val.clips] == [80, 90]
-    assert [clip.key_number for clip in train.clips] == [0, 10, 20, 30, 40, 50, 60]
+    for context in (1, 6, 15):  # the labels are the same whatever partners there are
+        train, val = (reader.load_split(str(root), name, context) for name in ("train", "val"))
+        assert [clip.key_number for clip in val.clips] == [80, 90]
+        assert [clip.key_number for clip in train.clips] == [0, 10, 20, 30, 40]
+        assert train.note == (
+            "there is no val.csv: 2 of 10 key frames are set aside for validation, 3 between them and the "
+            "others are left out"
+        )
     # No frame of a training clip lies within the context of a key frame that is validated on.
-    assert max(frame.number for clip in train.clips for frame in clip.frames) == 66
-    assert train.note == (
-        "there is no val.csv: 2 of 10 key frames are set aside for validation, 1 between them and the others "
-        "are left out"
-    )
+    train = reader.load_split(str(root), "train", 20)
+    assert [clip.key_number for clip in train.clips] == [0, 10, 20, 30]
+    assert max(frame.number for clip in train.clips for frame in clip.frames) == 50
     assert reader.splits(str(root)) == ("train", "val")
 
 

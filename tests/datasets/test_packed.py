@@ -19,6 +19,7 @@ from conftest import write_camvid
 from taf_keras import pack
 from taf_keras.clips import decode
 from taf_keras.clips.bad_files import BadFiles
+from taf_keras.command_line import parse_config
 from taf_keras.config import Config, DataConfig, TrainingConfig
 from taf_keras.datasets import load, packed
 from taf_keras.errors import BadFileError, UserError
@@ -390,3 +391,18 @@ def test_a_list_of_ones_own_is_packed_with_the_context_that_help_says(tmp_path, 
     monkeypatch.setattr(pack, "pack", lambda data, *_: packed.append(data.temporal_context))
     pack.main(["--dataset=manifest", f"--data_dir={tmp_path}", f"--output_dir={tmp_path}", "--splits=train"])
     assert packed == [15]
+
+
+def test_the_flags_that_clips_of_ones_own_begin_with_are_said(tmp_path, capsys):
+    """A packed set does not know whose clips it has."""
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    (tmp_path / "train.csv").write_text("clip,frame,image,label\nquay,0,0.png,label.png\nquay,1,1.png,\n")
+    (tmp_path / "classes.json").write_text('{"classes": [{"name": "a"}, {"name": "b"}]}')
+    cv2.imwrite(str(tmp_path / "label.png"), np.zeros((8, 8), np.uint8))
+    target = tmp_path / "packed"
+    pack.main(["--dataset=manifest", f"--data_dir={tmp_path}", f"--output_dir={target}", "--splits=train"])
+    (flags,) = re.findall("--temporal_context=3 --taf_weight=1", capsys.readouterr().out)
+    own = parse_config(["--dataset=manifest", f"--data_dir={tmp_path}"])
+    given = parse_config(["--dataset=packed", f"--data_dir={target}", *flags.split()])
+    assert (given.data.temporal_context, given.taf) == (own.data.temporal_context, own.taf)

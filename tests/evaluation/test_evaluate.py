@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from taf_keras.clips.clip import VOID, ClassTable, Clip, Frame, Split
+from taf_keras.datasets.load import class_table
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import describe, evaluate_split, metrics
 from taf_keras.evaluation.pictures import colourise, panel, write_pictures
@@ -125,3 +126,22 @@ def test_names_of_classes_and_clips_are_no_formulas(tmp_path):
     clips = (replace(split.clips[0], name="$x_$"),)
     split = replace(split, clips=clips, classes=replace(CLASSES, names=("road", "$sky_$", "car")))
     assert len(write_pictures(tmp_path, perfect, split, np.ones((1, 3, 3), np.int64), None)) == 3
+
+
+@pytest.mark.parametrize("saved_model", [False, True])
+def test_clips_of_other_classes_are_refused(finished_run, tmp_path, monkeypatch, saved_model):
+    """As many of them, in another order: every figure of a class would be another one's."""
+    folder = Path(finished_run[0].runtime.model_dir)
+
+    def turned_round(data):
+        classes = class_table(data)
+        return ClassTable(classes.names[::-1], classes.colours[::-1])
+
+    monkeypatch.setattr("taf_keras.evaluation.run.class_table", turned_round)
+    first, last = (class_table(finished_run[0].data).names[i] for i in (0, -1))
+    with pytest.raises(
+        UserError, match=f"other classes: class 0 is {first} there, and {last} in this data set"
+    ):
+        evaluate(
+            str(folder), saved_model=str(folder / "export") if saved_model else None, output_dir=tmp_path
+        )

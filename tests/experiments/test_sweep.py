@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -288,6 +289,11 @@ def test_the_next_run_needs_none_that_has_yet_to_end(tmp_path):
     base, pseudo = run("base", "base"), run("pseudo", "base", method="pseudo")
     measured = run("measured", "base", change_rates="auto")
     assert execute._next([pseudo, measured, base], []) is base
+    fine = run("fine", "base", method="baseline")
+    begun = replace(fine.config.training, init_from=base.config.runtime.model_dir)
+    fine = replace(fine, config=replace(fine.config, training=begun))
+    assert execute._next([fine, base], []) is base
+    assert execute._next([fine], [base]) is None
     assert execute._next([pseudo, measured], [base]) is None
     assert execute._next([pseudo, measured], []) is pseudo
     # What could wait for ever starts when nothing else is left, and fails by itself.

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 from absl.flags import FlagValues, IllegalFlagValueError
 
-from flags import CONFIG_MODULES, config_from_flags, evaluation
+from flags import CONFIG_MODULES, config_from_flags, evaluation, parse_config
 from taf_keras.config import DATASETS, Config, RuntimeConfig
 from taf_keras.errors import UserError, require_one_of
 from taf_keras.settings import text_of
@@ -341,3 +341,26 @@ def test_readers_are_as_many_as_the_cores_that_may_be_used(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     assert Config().runtime.threads == 12
+
+
+def test_a_folder_of_runs_may_have_commas_in_its_name(tmp_path, monkeypatch):
+    """As the arms of a sweep over two flags have."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("taf_weight=1,drift=0", "taf_weight=1", "b,c,d"):
+        (tmp_path / name).mkdir()
+    folders = "taf_weight=1,drift=0,taf_weight=1,b,c,absent"
+    values = parse("--study=difference", f"--model_dir={folders}", modules=[evaluation])
+    assert evaluation.study_arguments(values)["model_dirs"] == (
+        *("taf_weight=1,drift=0", "taf_weight=1", "b", "c", "absent"),
+    )
+    alone = parse("--model_dir=b,c,d", modules=[evaluation])
+    assert evaluation.arguments(alone)["model_dir"] == "b,c,d"
+
+
+@pytest.mark.parametrize("name", ["seed", "subset_seed", "scene_seed"])
+def test_a_seed_is_one_that_a_run_can_keep(name):
+    largest = 2**32 - 1
+    config = parse_config([f"--{name}={largest}"])
+    assert Config.from_dict(config.to_dict()) == config
+    with pytest.raises(UserError, match=f"{name}={largest + 1}: must be below 2\\^32"):
+        parse_config([f"--{name}={largest + 1}"])

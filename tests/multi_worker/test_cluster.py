@@ -2,11 +2,18 @@
 
 import json
 
+import keras
+import numpy as np
 import pytest
 from conftest import tiny_config
 
 from taf_keras.errors import UserError
+from taf_keras.evaluation.confusion import ConfusionMatrix
+from taf_keras.multi_worker import connection
 from taf_keras.multi_worker.cluster import Cluster, read_cluster
+from taf_keras.taf.moving_average import MovingAverage
+from taf_keras.taf.objectives import KeyFrames
+from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.run import train
 
 WORKERS = ["node0:2222", "node1:2222"]
@@ -87,3 +94,19 @@ def test_training_refuses_before_it_writes_or_connects(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"task\.index=2: allowed are 0 to 1"):
         train(tiny_config(tmp_path))
     assert not (tmp_path / "run").exists()
+
+
+def test_all_workers_go_on_with_the_average_of_the_first(monkeypatch):
+    """It is what labels the partners of `mean_teacher`."""
+    image = keras.Input((4, 4, 3))
+    network, average = (keras.Model(image, keras.layers.Conv2D(2, 1)(image)) for _ in range(2))
+    trainer = TAFTrainer(
+        KeyFrames(network), ConfusionMatrix(("a", "b")), moving_average=MovingAverage(network, average, 0.99)
+    )
+    trainer.compile(keras.optimizers.SGD(0.1))
+    trainer.optimizer.build(network.trainable_variables)
+    monkeypatch.setattr(connection, "from_chief", lambda _, values: [value + 1 for value in values])
+    before = [np.array(variable) for variable in average.variables]
+    assert connection.share_state(Cluster(("a:1", "b:2"), 1), None, trainer, 6) == 7
+    for variable, value in zip(average.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value + 1)

@@ -281,6 +281,11 @@ OTHERS = [
     ["--method=baseline", "--noflip", "--image_size=96x128", "--crop_size=64x96", "--batch_size=3"],
     ["--change_rates=1e-4,inf,inf", "--model=fcn8s", "--relative_change_rates", "--taf_weight=0.1"],
     ["--dataset=camvid", "--data_dir=a folder's", "--backbone_weights=x=y", "--partner_label_weight=2"],
+    # What other data sets and methods begin with:
+    ["--dataset=manifest", "--data_dir=clips", "--temporal_context=15", "--taf_weight=6"],
+    ["--dataset=manifest", "--data_dir=clips"],
+    ["--method=mean_teacher", "--taf_weight=6"],
+    ["--method=propagate", "--taf_weight=0", "--temporal_context=3"],
     ["--backbone=resnet50", "--output_stride=8", "--seed=3", "--learning_rate=1e-20"],
 ]
 

@@ -154,3 +154,27 @@ def test_a_run_before_version_0_2_that_labels_partners_had_no_taf_term(tmp_path,
     config = Run(tmp_path).config
     assert config.taf.weight == weight
     assert config.swaps == (method == "taf")
+
+
+def test_a_run_knows_the_classes_that_it_was_trained_on(tmp_path):
+    run = Run(tmp_path / "run")
+    run.claim(Config(), ("road", "car", "sky")).close()
+    assert Run(run.folder).config == Config()
+    run.check_classes(("road", "car", "sky"))
+    for other, said in [
+        (("road", "sky", "car"), "class 1 is car there, and sky in this data set"),
+        (("road", "car"), "class 2 is sky there, and none in this data set"),
+    ]:
+        with pytest.raises(UserError, match=f"run: was trained on other classes: {said}"):
+            run.check_classes(other)
+
+
+def test_the_classes_of_an_earlier_run_are_those_of_its_metrics(tmp_path):
+    run = Run(tmp_path / "run")
+    run.claim(Config()).close()
+    run.check_classes(("anything",))
+    per_class = {"per_class_iou": {"a": 1, "b": 1}, "per_class_accuracy": {"a": 1, "b": 1}}
+    write_json(run.metrics_file, {"miou": 1, "pixel_accuracy": 1, "split": "val", "frames": 1} | per_class)
+    Run(run.folder).check_classes(("a", "b"))
+    with pytest.raises(UserError, match="class 0 is a there, and b in this data set"):
+        Run(run.folder).check_classes(("b", "a"))

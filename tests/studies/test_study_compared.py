@@ -107,6 +107,14 @@ def test_runs_on_other_frames_are_refused(tmp_path, setting, value):
         common_data(runs_of(folders), "test", None)
 
 
+def test_packed_clips_have_no_frames_beyond_those_that_were_packed(tmp_path):
+    packed = {"dataset": "packed", "data_dir": "shards", "temporal_context": 4}
+    files = packed | {"dataset": "manifest"}
+    for data, reach in ((packed, 4), (files, 15)):
+        runs = runs_of([write(tmp_path / data["dataset"] / "run", data=data)])
+        assert common_data(runs, "test", None)[0].temporal_context == reach
+
+
 def test_what_training_alone_sees_may_differ_unless_the_split_is_train(tmp_path):
     few = {"data": {"subset": 0.5, "flip": False, "val_clips": 3}}
     runs = runs_of([write(tmp_path / "a" / "run"), write(tmp_path / "b" / "run", **few)])

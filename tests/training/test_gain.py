@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,17 @@ def test_a_run_of_another_budget_is_no_baseline(ended, config, split):
 def test_other_methods_and_synthetic_clips_say_nothing(ended):
     assert gain(ended("baseline", BASELINE, 0.6)) is None
     assert gain(ended("synthetic", Config(), 0.6)) is None
+
+
+def test_a_folder_beside_it_that_may_not_be_read_is_no_baseline(ended, tmp_path, monkeypatch):
+    run = ended("taf", OWN, 0.6)
+    (tmp_path / "private").mkdir()
+    is_file = Path.is_file
+
+    def refusing(path):
+        if path.parent.name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refusing)
+    assert "a baseline beside it says" in gain(run)

@@ -6,10 +6,11 @@ import pytest
 from conftest import tiny_config
 from taf_examples import halves
 
-from taf_keras.config import BRANCHES
+from taf_keras.config import BRANCHES, Config, TAFConfig
 from taf_keras.datasets.load import load_split
 from taf_keras.errors import UserError
 from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.pipeline.batches import training_batches
 from taf_keras.storage.run import Run
 from taf_keras.training import measure_rates
@@ -110,3 +111,21 @@ def tiny_config_with_auto():
     from pathlib import Path
 
     return tiny_config(Path("unused"), taf={"change_rates": "auto"})
+
+
+@pytest.mark.parametrize("method", ["baseline", "slow", "propagate"])
+def test_arms_without_rates_of_their_own_measure_none(method):
+    """So that a sweep may ask all its arms for `auto`."""
+    given = None if method == "slow" else "auto"
+    taf = TAFConfig(method=method, change_rates=given, rates_from="runs/baseline")
+    config, plain = Config(taf=taf), Config(taf=TAFConfig(method=method))
+    assert not config.measures_rates
+    assert config.change_rates == plain.change_rates
+    assert measure_rates.with_measured_rates(config, None, Cluster(("a:1", "b:2")), None) == config
+
+
+@pytest.mark.parametrize("method", ["taf", "propagate"])
+def test_methods_with_the_term_measure_them(method):
+    assert Config(
+        taf=TAFConfig(method=method, weight=1.0, change_rates="auto", rates_from="runs/baseline")
+    ).measures_rates

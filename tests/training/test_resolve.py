@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from taf_keras.config import Config, DataConfig, RuntimeConfig, TrainingConfig
+from taf_keras.config import (
+    Config,
+    DataConfig,
+    PartnerLabelConfig,
+    RuntimeConfig,
+    TAFConfig,
+    TrainingConfig,
+)
 from taf_keras.datasets.load import evaluation_split
 from taf_keras.errors import UserError
 from taf_keras.storage.run import Run
@@ -53,3 +60,34 @@ def test_five_labels_are_enough_to_validate(manifest, tmp_path, capsys):
 def test_the_best_checkpoint_cannot_be_kept_without_validation(manifest, tmp_path):
     with pytest.raises(UserError, match=r"keep_best=miou: needs validations, and .* has no val split"):
         resolved(manifest(1), tmp_path, keep_best="miou")
+
+
+def test_a_run_does_not_go_on_when_its_classes_have_changed(manifest, tmp_path):
+    """A label is the number of a class: in another order it would be another one's."""
+    data = manifest(5)
+    config = Config(data=data, runtime=RuntimeConfig(validations=7))
+    run = Run(tmp_path / "run")
+    run.claim(config, ("a", "b")).close()
+    assert resolve(config, run) == config
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": [{"name": "b"}, {"name": "a"}]}))
+    with pytest.raises(UserError, match="run: was trained on other classes: class 0 is a there, and b in"):
+        resolve(config, run)
+
+
+def test_a_teacher_of_other_classes_is_refused(manifest, tmp_path):
+    data = manifest(5)
+    teacher = Run(tmp_path / "teacher")
+    teacher.claim(Config(data=data), ("b", "a")).close()
+    classes = {"per_class_iou": {"b": 1, "a": 1}, "per_class_accuracy": {}}
+    teacher.metrics_file.write_text(
+        json.dumps({"miou": 1, "pixel_accuracy": 1, "split": "val", "frames": 1} | classes)
+    )
+    config = Config(
+        data=data,
+        taf=TAFConfig(method="pseudo"),
+        partner_labels=PartnerLabelConfig(teacher=str(teacher.folder)),
+    )
+    with pytest.raises(
+        UserError, match="teacher: was trained on other classes: class 0 is b there, and a in"
+    ):
+        resolve(config, Run(tmp_path / "run"))
