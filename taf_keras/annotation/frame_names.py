@@ -3,7 +3,7 @@
     street_000120.png       frame 120 of street.mp4; with whatever tools put around it, as folders,
                             3f2a9c1e- (Label Studio), _png.rf.HASH (Roboflow), _mask, _label or _ids
     frame_000120, 000120    frame 120 of the one video that there is; CVAT calls the frames of a video task so
-    street/000120.jpg       frame 120 of street.mp4
+    street/000120.jpg       frame 120 of street.mp4; where one image lies so, all that are called so have to
     index.csv               of `taf_keras.label`, for stills that have names of other kinds
 
 Frames are numbered from 0, in the order in which they are decoded.
@@ -30,12 +30,15 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 1000  # characters; no file has such a name
 
 
-def frame_of(name: str, videos: Iterable[str], index: Mapping[str, Place] | None = None) -> Place | None:
+def frame_of(
+    name: str, videos: Iterable[str], index: Mapping[str, Place] | None = None, bare: bool = True
+) -> Place | None:
     """The frame that an image of this name shows; None where the name does not tell.
 
     Args:
         videos: names of the videos, the stems of their files.
         index: of index.csv: stem of a still -> its frame.
+        bare: whether a number alone is enough, where there is one video; see `bare_numbers`.
     """
     videos, path = list(videos), PurePosixPath(name.replace("\\", "/"))
     for stem in _stems(path) if len(name) <= _LONGEST else ():
@@ -48,9 +51,15 @@ def frame_of(name: str, videos: Iterable[str], index: Mapping[str, Place] | None
         if match := _ALONE.fullmatch(stem):
             if path.parent.name in videos:
                 return path.parent.name, int(match[1])
-            if len(videos) == 1:
+            if bare and len(videos) == 1:
                 return videos[0], int(match[1])
     return None
+
+
+def bare_numbers(names: Iterable[str], videos: Iterable[str]) -> bool:
+    """Whether numbers alone can be of the one video: not where the export has folders named after videos."""
+    videos = set(videos)
+    return not any(PurePosixPath(name.replace("\\", "/")).parent.name in videos for name in names)
 
 
 def _stems(path: PurePosixPath) -> Iterable[str]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from taf_keras.annotation.footage import Footage
-from taf_keras.annotation.frame_names import Place, frame_of
+from taf_keras.annotation.frame_names import Place, bare_numbers, frame_of
 from taf_keras.clips.clip import VOID
 from taf_keras.clips.decode import resized_ids
 from taf_keras.errors import BadFileError
@@ -63,9 +63,10 @@ def labelled_frames(
     """
     frames = LabelledFrames(left_out=list(export.left_out))
     names: dict[Place, str] = {}
+    bare = bare_numbers((image.name for image in export.images), videos)
     with Progress("labels") as progress:
         for done, image in enumerate(export.images, 1):
-            place = frame_of(image.name, videos, index)
+            place = frame_of(image.name, videos, index, bare)
             try:
                 if place is None or place[0] not in videos:
                     raise BadFileError(image.name, _nameless(videos))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from taf_keras.annotation.frame_names import frame_of, frames_in, read_index
+from taf_keras.annotation.frame_names import bare_numbers, frame_of, frames_in, read_index
 from taf_keras.errors import UserError
 
 
@@ -30,6 +30,13 @@ def test_names_of_a_video_and_a_number(name):
 def test_of_one_video_a_number_is_enough(name):
     assert frame_of(name, ["street"]) == ("street", 7)
     assert frame_of(name, ["street", "harbour"]) is None
+
+
+def test_where_folders_name_videos_other_numbers_are_nameless():
+    assert bare_numbers(["000020.png", "masks/000030.png"], ["street"])
+    assert not bare_numbers(["park/000020.png", "street\\000030.png"], ["street"])
+    assert frame_of("park/000020.png", ["street"], bare=False) is None
+    assert frame_of("street/000030.png", ["street"], bare=False) == ("street", 30)
 
 
 @pytest.mark.parametrize(
