@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from taf_keras.clips.clip import Split
-from taf_keras.config import OWN_TEMPORAL_CONTEXT, DataConfig, usable_cores
+from taf_keras.config import DataConfig, usable_cores
 from taf_keras.errors import ArgumentError, UserError
 from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
 from taf_keras.sizes import Size
@@ -22,7 +23,7 @@ _INPUTS = ("image", "partner", "offset_frames", "valid")
 def pairs(
     split: Split,
     key_frames: int = 8,
-    temporal_context: int = OWN_TEMPORAL_CONTEXT,
+    temporal_context: int | None = None,
     crop_size: Size | None = None,
     image_size: Size | None = None,
     min_scale: float = DataConfig.min_scale,
@@ -34,13 +35,15 @@ def pairs(
 ) -> keras.utils.PyDataset:
     """Key frames with their partners, as `TAF` is trained with them (Section 2.2).
 
-    Partners are sampled uniformly from the frames of a clip within `temporal_context`; scale, crop and flip
+    Partners are sampled uniformly from the frames of a clip, the key frame among them; scale, crop and flip
     are the same for both frames of a pair. All that is random depends on seed, epoch and example alone.
 
     Args:
         split: of `read_manifest`, or your own.
         key_frames: key frames in a batch; it has as many partners.
-        temporal_context: n_h, largest |n| of a partner, frames of the video: 3 for fast motion, 15 for slow.
+        temporal_context: n_h, largest |n| of a partner, frames of the video. None takes every frame of the
+            clips: `read_manifest` decides how far they reach. A number takes the nearer ones alone, and adds
+            none: a warning says where clips end before it.
         crop_size: (height, width) of the crops, px; None takes the image size.
         image_size: (height, width) to which frames are resized first, px; None keeps the files' size.
         min_scale, max_scale: range of the random scale.
@@ -54,7 +57,7 @@ def pairs(
         (key_frames, height, width, 3), `offset_frames` int32 (key_frames,), `valid` bool (key_frames, height,
         width); y the train ids of the key frames, uint8 (key_frames, height, width), 255 for void and
         padding.
-    Raises: ArgumentError for an argument out of its range.
+    Raises: ArgumentError for an argument out of its range, and where no clip has a partner.
 
     Example:
         >>> batches = pairs(read_manifest("my_clips", "train"), key_frames=2, crop_size=(64, 64))
@@ -63,9 +66,11 @@ def pairs(
         >>> x["partner"].shape, y.shape
         ((2, 64, 64, 3), (2, 64, 64))
     """
+    distances = {abs(n) for clip in split.clips for n in clip.offsets(math.inf)} - {0}
+    reach = max(distances, default=0)
     try:
         data = DataConfig(
-            temporal_context=temporal_context,
+            temporal_context=reach if temporal_context is None else temporal_context,
             crop_size=crop_size,
             image_size=image_size,
             min_scale=min_scale,
@@ -76,6 +81,22 @@ def pairs(
         raise ArgumentError(*error.args) from None
     if key_frames < 1:
         raise ArgumentError(f"key_frames={key_frames}: must be 1 or more")
+    if not distances:
+        raise ArgumentError(
+            f"split {split.name}: no clip has another frame than its key frame: read it with a larger "
+            "temporal_context, or give clips of more frames"
+        )
+    if data.temporal_context < min(distances):
+        raise ArgumentError(
+            f"temporal_context={temporal_context}: no clip of split {split.name} has another frame so near: "
+            f"allowed are {min(distances)}, the nearest, or more, and None for all"
+        )
+    if data.temporal_context > reach:
+        warnings.warn(
+            f"temporal_context={temporal_context}: the clips of split {split.name} end {reach} frames from "
+            "their key frames: read the split with a larger temporal_context if its videos have more",
+            stacklevel=2,
+        )
     examples = TrainingExamples(split, data, seed, key_frames)
 
     def example(epoch: int, position: int) -> tuple:

@@ -121,3 +121,54 @@ def test_what_cannot_be_is_refused(train, arguments, message, monkeypatch):
         tk.pairs(train, **arguments)
     with pytest.raises(ValueError, match=r"^batch_size=0: must be 1 or more"):
         tk.frames(train, batch_size=0)
+
+
+def split_of(*numbers: int, key: int = 10) -> tk.Split:
+    """One clip whose frames have these numbers."""
+    image, label = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8)
+    frames = tuple(tk.Frame(number, image, label if number == key else None) for number in numbers)
+    classes = tk.ClassTable(("road", "car"), ((0, 0, 0), (1, 1, 1)))
+    return tk.Split("train", (tk.Clip("street", frames, key),), classes)
+
+
+def offsets(batches, epochs: int = 20) -> set[int]:
+    found = set()
+    for _ in range(epochs):
+        batches.on_epoch_end()
+        found |= set(batches[0][0]["offset_frames"].tolist())
+    return found
+
+
+def test_partners_are_all_the_frames_that_a_clip_has():
+    split = split_of(0, 5, 10, 15)
+    assert offsets(tk.pairs(split, key_frames=4)) == {-10, -5, 0, 5}
+    assert offsets(tk.pairs(split, key_frames=4, temporal_context=7)) == {-5, 0, 5}
+
+
+def test_a_context_beyond_the_clips_is_said():
+    with pytest.warns(UserWarning, match=r"^temporal_context=15: the clips of split train end 3 frames from"):
+        batches = tk.pairs(split_of(8, 10, 13), temporal_context=15)
+    assert offsets(batches) == {-2, 0, 3}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "context", "message"),
+    [
+        (
+            (0, 5, 10, 14),
+            3,
+            "temporal_context=3: no clip of split train has another frame so near: allowed are 4,",
+        ),
+        (
+            (0, 5, 10, 14),
+            0,
+            "temporal_context=0: no clip of split train has another frame so near: allowed are 4,",
+        ),
+        ((10,), None, "split train: no clip has another frame than its key frame: read it with a larger"),
+        ((10,), 3, "split train: no clip has another frame than its key frame: read it with a larger"),
+    ],
+)
+def test_clips_without_partners_are_refused(numbers, context, message):
+    """Every key frame would be its own partner, and δ always 0."""
+    with pytest.raises(ValueError, match=f"^{message}"):
+        tk.pairs(split_of(*numbers), temporal_context=context)
