@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_path, window
-from taf_keras.clips.hold_out import Keys
+from taf_keras.clips.hold_out import Keys, hold_out
 from taf_keras.datasets import manifest
+from taf_keras.errors import UserError
 from taf_keras.video.extraction_lists import write_csv
+
+
+def divided(places: Iterable[Place], share: float, context: int) -> tuple[Keys, Keys]:
+    """The labelled frames to train on, and those for validation.
+
+    Args:
+        share: of the frames, for validation; 0 for none.
+    Raises: UserError where no frame is left to train on.
+    """
+    keys: dict[str, list[int]] = {}
+    for video, number in sorted(places):
+        keys.setdefault(video, []).append(number)
+    if not share:
+        return keys, {}
+    train, val = hold_out(keys, share, 2 * context)
+    if not train:
+        total = sum(map(len, keys.values()))
+        most = max((numbers[0] - keys[video][0] - 1) // 2 for video, numbers in val.items())
+        raise UserError(
+            f"--temporal_context={context}: all {total} labels lie within {2 * context} frames of the "
+            f"part for validation, and none is left to train on: must be {most} or less"
+        )
+    return train, val
 
 
 def now_for_validation(folder: Path, val: Keys) -> int:

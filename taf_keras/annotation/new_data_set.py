@@ -22,11 +22,11 @@ from taf_keras.annotation.class_merge import as_json, existing_classes, merged
 from taf_keras.annotation.footage import Footage
 from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_counts, labels_there, window, write_labels
-from taf_keras.annotation.import_lists import now_for_validation, write_lists
+from taf_keras.annotation.import_lists import divided, now_for_validation, write_lists
 from taf_keras.annotation.import_record import forget_frames, new_record, read_record, require_same
 from taf_keras.annotation.labelled_frames import LabelledFrames, labelled_frames
 from taf_keras.clips.clip import ClassTable
-from taf_keras.clips.hold_out import Keys, hold_out
+from taf_keras.clips.hold_out import Keys
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.files import write_json, writes
 from taf_keras.label_formats.export import Export
@@ -110,6 +110,7 @@ def make_data_set(
         _require_some(frames)
         record.videos = before.videos | record.videos
     _require_several_classes(classes, {**kept, **frames.pixels}, settings)
+    divided({**kept, **frames.pixels}, settings.val_share, settings.temporal_context)
 
     with writes(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -119,12 +120,7 @@ def make_data_set(
     _write_frames(frames, videos, output_dir, settings)
     write_labels(frames.maps, output_dir)
     pixels = {**kept, **frames.pixels}
-    keys: dict[str, list[int]] = {}
-    for video, number in sorted(pixels):
-        keys.setdefault(video, []).append(number)
-    train, val = keys, {}
-    if settings.val_share:
-        train, val = hold_out(keys, settings.val_share, 2 * settings.temporal_context)
+    train, val = divided(pixels, settings.val_share, settings.temporal_context)
     if moved := now_for_validation(output_dir, val):
         notes.append(
             f"{moved} × labelled frame that was for training and is for validation now: judge models trained "
