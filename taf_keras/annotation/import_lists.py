@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import hashlib
+import io
+import itertools
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_path, window
 from taf_keras.clips.hold_out import Keys, hold_out
 from taf_keras.datasets import manifest
-from taf_keras.errors import UserError
-from taf_keras.video.extraction_lists import write_csv
+from taf_keras.errors import UserError, require
+from taf_keras.files import reads, write_bytes
+from taf_keras.video.extraction_lists import read_rows
+
+TEST = "test.csv"  # a user's own: no list that is written here has a frame of it
 
 
-def divided(places: Iterable[Place], share: float, context: int) -> tuple[Keys, Keys]:
+def listed_for_test(folder: Path) -> set[Place]:
+    """The frames of test.csv, where there is one. Raises: UserError for a file that is no list."""
+    path = folder / TEST
+    if not path.exists():
+        return set()
+    try:
+        with reads(path):
+            return {(row[0], int(row[1])) for row in read_rows(path)}
+    except (ValueError, LookupError, csv.Error):
+        raise UserError(f"{path}: is no list with the columns {','.join(manifest.COLUMNS)}") from None
+
+
+def divided(
+    places: Iterable[Place], share: float, context: int, tested: Collection[Place] = ()
+) -> tuple[Keys, Keys]:
     """The labelled frames to train on, and those for validation.
 
     Args:
         share: of the frames, for validation; 0 for none.
+        tested: frames that are for neither.
     Raises: UserError where no frame is left to train on.
     """
     keys: dict[str, list[int]] = {}
-    for video, number in sorted(places):
+    for video, number in sorted(set(places) - set(tested)):
         keys.setdefault(video, []).append(number)
+    require(bool(keys), f"{TEST}: lists every labelled frame, and one at least must be left to train on")
     if not share:
         return keys, {}
     train, val = hold_out(keys, share, 2 * context)
@@ -36,31 +59,58 @@ def divided(places: Iterable[Place], share: float, context: int) -> tuple[Keys, 
     return train, val
 
 
-def now_for_validation(folder: Path, val: Keys) -> int:
-    """How many key frames have been trained on so far, and are for validation now."""
+def trained_on(folder: Path) -> set[Place]:
+    """The key frames of train.csv. Raises: UserError for a file that training would not take."""
     if not (folder / "train.csv").exists():
-        return 0
-    clips = manifest.load_list(str(folder), "train").clips
-    before = {(clip.source_video, clip.key_number) for clip in clips}
-    return sum((video, number) in before for video, numbers in val.items() for number in numbers)
+        return set()
+    return {(clip.source_video, clip.key_number) for clip in manifest.load_list(str(folder), "train").clips}
 
 
-def write_lists(folder: Path, train: Keys, val: Keys, context: int) -> int:
-    """Writes val.csv, then train.csv, with which the data set is there; no list without a row.
-
-    Returns: how many frames train.csv has beside the labelled ones.
-    """
-    rows: list[list[str]] = []
-    for split, keys in (("val", val), ("train", train)):
-        path = folder / f"{split}.csv"
-        rows = [
-            row for video, numbers in keys.items() for row in _rows(folder, video, list(numbers), context)
+def lists(
+    folder: Path, train: Keys, val: Keys, context: int, tested: Collection[Place]
+) -> dict[str, list[list[str]]]:
+    """The rows of val.csv, then those of train.csv; without the frames `tested`."""
+    return {
+        f"{split}.csv": [
+            row
+            for video, numbers in keys.items()
+            for row in _rows(folder, video, list(numbers), context)
+            if (video, int(row[1])) not in tested
         ]
-        if rows:
-            write_csv(path, manifest.COLUMNS, rows)
-        else:
-            path.unlink(missing_ok=True)
-    return sum(not label for *_, label in rows)
+        for split, keys in (("val", val), ("train", train))
+    }
+
+
+def write_list(path: Path, rows: list[list[str]], digest: str | None) -> tuple[str, Path | None]:
+    """Writes a list; of one without a row there is no file. A file that a user has changed is kept.
+
+    Args:
+        digest: of the file as it was written the last time.
+    Returns: the new digest, and where the user's file is now.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([manifest.COLUMNS, *rows])
+    data, kept = text.getvalue().encode() if rows else b"", None
+    with reads(path):
+        before = path.read_bytes() if path.exists() else b""
+    if before not in (b"", data) and _digest(before) != digest:
+        kept = _free(path.with_name(f"{path.name}.before"))
+        write_bytes(kept, before)
+    if not rows:
+        path.unlink(missing_ok=True)
+    elif before != data:
+        write_bytes(path, data)
+    return _digest(data), kept
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _free(path: Path) -> Path:
+    """This path, or with the first number after it under which there is no file."""
+    names = (path.with_name(f"{path.name}{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 def _rows(folder: Path, video: str, keys: list[int], context: int) -> list[list[str]]:

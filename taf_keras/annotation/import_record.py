@@ -22,14 +22,17 @@ class ImportRecord:
     Attributes:
         background: the class of what nobody has labelled, or None.
         videos: name -> image_size of its frames, source that tells another video, and index_offset.
+        lists: name of a list -> sha256 of what was written; a user may have changed the file since.
     """
 
     background: str | None = None
     videos: dict[str, dict] = field(default_factory=dict)
+    lists: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes it, complete or not at all."""
-        write_json(folder / FILE, {"background": self.background, "videos": self.videos})
+        content = {"background": self.background, "videos": self.videos, "lists": self.lists}
+        write_json(folder / FILE, content)
 
 
 def read_record(folder: Path) -> ImportRecord:
@@ -46,13 +49,16 @@ def read_record(folder: Path) -> ImportRecord:
     try:
         with reads(path):
             content = json.loads(path.read_text(encoding="utf-8"))
-        return ImportRecord(content["background"], {name: dict(of) for name, of in content["videos"].items()})
+        videos = {name: dict(of) for name, of in content["videos"].items()}
+        return ImportRecord(content["background"], videos, dict(content.get("lists", {})))
     except (ValueError, TypeError, LookupError, AttributeError):
         raise UserError(f"{path}: is damaged: choose another --output_dir") from None
 
 
-def new_record(background: str | None, videos: Mapping[str, Footage], size: Size | None) -> ImportRecord:
-    """The record of a call, once the offsets are known."""
+def new_record(
+    background: str | None, videos: Mapping[str, Footage], size: Size | None, lists: Mapping[str, str]
+) -> ImportRecord:
+    """The record of a call, once the offsets are known; `lists` are those written before."""
     entries = {
         name: {
             "image_size": size_text(size or footage.size),
@@ -61,7 +67,7 @@ def new_record(background: str | None, videos: Mapping[str, Footage], size: Size
         }
         for name, footage in videos.items()
     }
-    return ImportRecord(background, entries)
+    return ImportRecord(background, entries, dict(lists))
 
 
 def require_same(before: ImportRecord, now: ImportRecord, folder: Path) -> None:

@@ -51,9 +51,10 @@ def class_lines(made: NewDataSet) -> list[str]:
 def split_lines(made: NewDataSet) -> list[str]:
     """How many labelled frames train and validate."""
     train, val = (sum(map(len, keys.values())) for keys in (made.train, made.val))
-    between = len(made.pixels) - train - val
+    between = len(made.pixels) - train - val - made.tested
     text = f"{train} labelled frames for training, {val} for validation"
     text += f", {between} between them left out, so that no partner is shared" if between else ""
+    text += f"; {made.tested} are in test.csv" if made.tested else ""
     if not val:
         text += ": none is set aside, so that training ends without a score"
     return [text]

@@ -7,7 +7,8 @@
     import.json                 the settings that all labels and frames have in common
 
 The lists come last: what a killed run leaves is no data set yet, and the same command completes it. A second
-export is added: classes keep their ids, and labels that it does not have stay as they are.
+export is added: classes keep their ids, and labels that it does not have stay as they are. A list that a user
+has changed is kept as train.csv.before; frames of a user's test.csv are in no other list.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from taf_keras.annotation.class_merge import as_json, existing_classes, merged
 from taf_keras.annotation.footage import Footage
 from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_counts, labels_there, window, write_labels
-from taf_keras.annotation.import_lists import divided, now_for_validation, write_lists
+from taf_keras.annotation.import_lists import divided, listed_for_test, lists, trained_on, write_list
 from taf_keras.annotation.import_record import forget_frames, new_record, read_record, require_same
 from taf_keras.annotation.labelled_frames import LabelledFrames, labelled_frames
 from taf_keras.clips.clip import ClassTable
@@ -58,6 +59,8 @@ class NewDataSet:
         classes: its classes.
         pixels: labelled frames -> int64 (256,), how many pixels have each id.
         train, val: numbers of the labelled frames of each video.
+        tested: how many labelled frames test.csv has, which train and val have not.
+        has_partners: whether train.csv has frames beside the labelled ones.
         unlabelled_share: of the pixels of this export, those that nobody has labelled.
         left_out: labels that could not be used.
         notes: sentences for the user.
@@ -67,6 +70,8 @@ class NewDataSet:
     pixels: dict[Place, np.ndarray]
     train: Keys
     val: Keys
+    tested: int
+    has_partners: bool
     unlabelled_share: float
     left_out: list[BadFileError]
     notes: list[str]
@@ -90,8 +95,9 @@ def make_data_set(
         table: of `--classes`, or None.
     Raises: UserError, before anything is written, where nothing can be used or what is there would change.
     """
-    before = read_record(output_dir)
+    before, tested = read_record(output_dir), listed_for_test(output_dir)
     classes, ids, dropped = merged(export, table, settings.background, existing_classes(output_dir))
+    trained = trained_on(output_dir)
     frames = labelled_frames(export, videos, index, ids, settings.image_size)
     notes = [f"class {name}: not in --classes, void" for name in dropped]
     notes += [f"{count} × label map {what}" for what, count in frames.said.items()]
@@ -99,7 +105,7 @@ def make_data_set(
     for name, footage in videos.items():
         footage.offset = before.videos.get(name, {}).get("index_offset", 0)
         notes += _compare(frames, footage, stills)
-    record = new_record(settings.background, videos, settings.image_size)
+    record = new_record(settings.background, videos, settings.image_size, before.lists)
     old = labels_there(output_dir)
     if all(place in frames.maps for place in old):  # all labels are made anew
         kept: dict[Place, np.ndarray] = {}
@@ -110,7 +116,7 @@ def make_data_set(
         _require_some(frames)
         record.videos = before.videos | record.videos
     _require_several_classes(classes, {**kept, **frames.pixels}, settings)
-    divided({**kept, **frames.pixels}, settings.val_share, settings.temporal_context)
+    divided({**kept, **frames.pixels}, settings.val_share, settings.temporal_context, tested)
 
     with writes(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -120,16 +126,28 @@ def make_data_set(
     _write_frames(frames, videos, output_dir, settings)
     write_labels(frames.maps, output_dir)
     pixels = {**kept, **frames.pixels}
-    train, val = divided(pixels, settings.val_share, settings.temporal_context)
-    if moved := now_for_validation(output_dir, val):
+    train, val = divided(pixels, settings.val_share, settings.temporal_context, tested)
+    if moved := sum((video, number) in trained for video, numbers in val.items() for number in numbers):
         notes.append(
             f"{moved} × labelled frame that was for training and is for validation now: judge models trained "
             "before by other frames"
         )
-    if not write_lists(output_dir, train, val, settings.temporal_context):
+    rows = lists(output_dir, train, val, settings.temporal_context, tested)
+    for name in rows:
+        record.lists[name], mine = write_list(output_dir / name, rows[name], record.lists.get(name))
+        if mine:
+            notes.append(
+                f"{output_dir / name}: changed by hand, or of an older version: kept as {mine.name}, and "
+                "written anew"
+            )
+    with writes(output_dir):
+        record.save(output_dir)
+    has_partners = any(not label for *_, label in rows["train.csv"])
+    if not has_partners:
         notes.append("no frame beside a labelled one: TAF has no partners, --method=baseline trains without")
     share = frames.unlabelled / max(1, frames.total)
-    return NewDataSet(classes, pixels, train, val, share, frames.left_out, notes)
+    for_test = len(tested & set(pixels))
+    return NewDataSet(classes, pixels, train, val, for_test, has_partners, share, frames.left_out, notes)
 
 
 def _compare(frames: LabelledFrames, footage: Footage, stills: Mapping[Place, Path]) -> list[str]:
