@@ -30,7 +30,7 @@ Exit code: 0 all is segmented, 1 something is not, or not to its end, and is nam
 from __future__ import annotations
 
 from taf_keras import command
-from taf_keras.serving.frame_source import Selection
+from taf_keras.serving.frame_source import OWN_SIZE, Selection
 from taf_keras.serving.prediction import predict_files
 from taf_keras.serving.runtimes import RUNTIMES
 from taf_keras.serving.video_results import MAPS
@@ -57,7 +57,11 @@ def _main(arguments: list[str] | None) -> int:
         "litert_int8 its model_int8.tflite, which train.py --export_formats=onnx,litert,litert_int8 writes "
         "(%(default)s)",
     )
-    add("--size", help="HEIGHTxWIDTH at which the network sees images and frames, px (their own)")
+    add(
+        "--size",
+        help="HEIGHTxWIDTH at which the network sees images and frames, px, or own for their own "
+        "(that of the training, as far as their aspect ratio allows)",
+    )
     add = parser.add_argument_group("videos and cameras").add_argument
     add(
         "--labels",
@@ -81,7 +85,8 @@ def _main(arguments: list[str] | None) -> int:
         value = getattr(options, name)
         if value is not None and not 1 <= value <= highest:
             parser.error(f"--{name}={value}: must be from 1 to {highest}")
-    size = size_option("size", options.size, parser.error)
+    own = options.size == OWN_SIZE
+    size = OWN_SIZE if own else size_option("size", options.size, parser.error)
     selection = Selection(options.batch_size, options.every, options.frames, size)
     done = predict_files(
         options.model,

@@ -418,8 +418,9 @@ def test_a_damaged_export_is_refused(tmp_path):
     [
         *(None, "", DEEP, "[]", '{"names": ["a"]}', '{"names": ["a"], "colours": [[1, 2]]}'),
         *('{"names": ["a"], "colours": [[1, 2, 1000000]]}', '{"names": ["a", "b"], "colours": [[1, 2, 3]]}'),
+        '{"names": ["a"], "colours": [[1, 2, 3]], "image_size": [0, 4]}',
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_the_class_table_of_an_export_may_be_damaged(content, tmp_path):
     (tmp_path / "assets.extra").mkdir()

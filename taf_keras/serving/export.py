@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
-from taf_keras.clips.exported_classes import CLASSES_FILE
+from taf_keras.clips.exported_classes import write_classes
 from taf_keras.errors import UserError, first_line
-from taf_keras.files import replaced, unfinished, write_json
+from taf_keras.files import replaced, unfinished
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
 from taf_keras.serving.quantised import converter_settings
@@ -26,16 +26,17 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
 
     The signatures are `serving_default` (uint8) and `serve_float32`, both of one input, `images`, frames of
     every size that the network takes; and `labels` (uint8) of the same input, which returns the labels alone
-    and takes far less memory for large frames, see `labels_of`. CLASSES_FILE holds the class names and
-    colours. The folder gets its name only when the export is complete.
+    and takes far less memory for large frames, see `labels_of`. `exported_classes` has the class names,
+    colours and `size`. The folder gets its name only when the export is complete.
 
     Args:
-        size: (height, width) of frames, px, that are served where the network's layers need to know one, as
-            some of Keras' do (UpSampling2D); a line says so. None is an error then.
+        size: (height, width) of the frames that it was trained on, px. They alone are served where the
+            network's layers need to know one, as some of Keras' do (UpSampling2D); a line says so. None is
+            an error then.
     """
 
     def outputs(images):
-        logits = network(images, training=False)
+        logits = tf.cast(network(images, training=False), tf.float32)  # of half precision, too
         return {
             "probabilities": tf.nn.softmax(logits),
             "labels": tf.argmax(logits, axis=-1, output_type=tf.int32),
@@ -72,8 +73,7 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
     temporary = unfinished(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     tf.saved_model.save(module, str(temporary), signatures=signatures)
-    (temporary / CLASSES_FILE).parent.mkdir(exist_ok=True)
-    write_json(temporary / CLASSES_FILE, {"names": classes.names, "colours": classes.colours})
+    write_classes(temporary, classes, size)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
 

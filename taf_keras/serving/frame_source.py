@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,8 @@ from taf_keras.video.camera import captured, open_camera
 from taf_keras.video.frames import Damaged, Decoded, announced, decode
 from taf_keras.video.pyav import INSTALL, pyav
 
+OWN_SIZE = "own"
+_ALIKE = 0.02  # aspect ratios that differ by so little are one
 _FEW = 10  # frames that may well be alike
 
 
@@ -27,13 +30,37 @@ class Selection:
         batch_size: how many at once.
         every: one of so many.
         frames: how many at most; None is all.
-        size: (height, width), px; None is the frames' own.
+        size: (height, width), px; OWN_SIZE is each frame's own, None as large as `trained`.
+        trained: (height, width) of the frames that the network was trained on, px; None where nobody knows.
     """
 
     batch_size: int = 1
     every: int = 1
     frames: int | None = None
-    size: Size | None = None
+    size: Size | str | None = None
+    trained: Size | None = None
+
+    def network_size(self, frame: Size) -> Size:
+        """(height, width), px, at which the network sees a frame of this size.
+
+        A network knows things at the size that they had in its training. A frame of another aspect ratio
+        keeps its own, and gets as many pixels.
+
+        Example:
+            >>> Selection(trained=(96, 128)).network_size((480, 640))
+            (96, 128)
+            >>> Selection(trained=(96, 128)).network_size((640, 480))
+            (128, 96)
+        """
+        if self.size == OWN_SIZE or (self.size is None and self.trained is None):
+            return frame
+        if self.size is not None:
+            return self.size
+        (height, width), (rows, columns) = frame, self.trained
+        if abs(height * columns / (width * rows) - 1) <= _ALIKE:
+            return self.trained
+        factor = math.sqrt(rows * columns / (height * width))
+        return max(1, round(factor * height)), max(1, round(factor * width))
 
 
 class FrameSource:
@@ -70,7 +97,7 @@ class FrameSource:
         """(frames, the same as the network sees them: uint8 RGB (batch, height, width, 3)) in their order."""
         frames = islice(self._whole_frames(), self._selection.frames)
         while batch := list(islice(frames, self._selection.batch_size)):
-            size = self._selection.size or batch[0].image.shape[:2]
+            size = self._selection.network_size(batch[0].image.shape[:2])
             images = [cv2.cvtColor(read_image(f.image, size), cv2.COLOR_BGR2RGB) for f in batch]
             yield batch, np.stack(images)
 

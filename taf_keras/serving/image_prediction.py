@@ -9,10 +9,10 @@ from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.decode import read_checked_image, read_image, resized_ids
 from taf_keras.errors import BadFileError
 from taf_keras.progress import Progress
+from taf_keras.serving.frame_source import Selection
 from taf_keras.serving.outcome import Outcome
 from taf_keras.serving.overlay import Overlay
 from taf_keras.serving.result_files import image_results, write_result
-from taf_keras.sizes import Size
 
 
 def predict_images(
@@ -20,7 +20,7 @@ def predict_images(
     stems: Sequence[Path],
     predict: Callable,
     classes: ClassTable,
-    size: Size | None,
+    selection: Selection,
     outcome: Outcome,
 ) -> None:
     """Writes the label map and the overlay of each image.
@@ -28,7 +28,7 @@ def predict_images(
     Args:
         stems: the output folder and the name of each, of which the results' names are made.
         predict: uint8 RGB (1, height, width, 3) -> train ids, uint8 (1, height, width).
-        size: (height, width), px, at which the network sees the images; the results have their own.
+        selection: has the size at which the network sees the images; the results have their own.
         outcome: gets what becomes of them.
     Raises: UserError where a result cannot be written.
     """
@@ -42,7 +42,9 @@ def predict_images(
             else:
                 if image.max() <= 1:
                     outcome.dim.append(file)
-                labels = resized_ids(predict(read_image(image, size)[None])[0], image.shape[:2])
+                own = image.shape[:2]
+                seen = read_image(image, selection.network_size(own))
+                labels = resized_ids(predict(seen[None])[0], own)
                 pictures = (labels, overlay(image, labels)[..., ::-1])
                 for path, pixels in zip(image_results(stem), pictures, strict=True):
                     write_result(path, pixels)

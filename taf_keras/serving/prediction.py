@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from taf_keras.clips.exported_classes import load_classes
+from taf_keras.clips.exported_classes import load_classes, load_trained_size
 from taf_keras.errors import UserError
-from taf_keras.serving.frame_source import FrameSource, Selection
+from taf_keras.serving.frame_source import OWN_SIZE, FrameSource, Selection
 from taf_keras.serving.image_prediction import predict_images
 from taf_keras.serving.outcome import Outcome
 from taf_keras.serving.result_files import image_results, prepare_folders, result_names, video_results
@@ -68,13 +68,16 @@ def predict_files(
     for number in found.cameras:  # before the seconds that a runtime takes to start
         open_camera(number).release()
     predictor = load_predictor(Path(model), runtime)
-    if predictor.size and not selection.size:
+    if predictor.size and selection.size in (None, OWN_SIZE):
         print(f"{model}: takes {size_text(predictor.size)} px alone, to which all is resized")
         selection = replace(selection, size=predictor.size)
+    elif selection.size is None and (trained := load_trained_size(Path(model))):
+        print(f"{model}: sees all as large as in its training, {size_text(trained)} px (or --size=own)")
+        selection = replace(selection, trained=trained)
 
     outcome = Outcome()
     if found.images:
-        predict_images(found.images, image_stems, predictor.labels, classes, selection.size, outcome)
+        predict_images(found.images, image_stems, predictor.labels, classes, selection, outcome)
     if video_stems and not pyav():
         print(
             "videos are written as MPEG-4 at a constant frame rate: "

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from taf_keras import predict
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.exported_classes import load_trained_size
 from taf_keras.config import BRANCHES, ModelConfig
 from taf_keras.datasets import camvid
 from taf_keras.datasets.load import class_table
@@ -99,6 +100,21 @@ def test_a_predictor_traces_the_network_once_for_any_number_of_frames():
     assert counting.calls == 1
 
 
+def test_an_export_knows_the_size_of_its_training(finished_run):
+    config, _ = finished_run
+    assert load_trained_size(Path(config.runtime.model_dir) / "export") == config.data.image_size
+
+
+def test_probabilities_of_half_precision_are_float32(tmp_path):
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.Conv2D(2, 1, dtype="mixed_bfloat16")(image))
+    export_model(network, ClassTable(("a", "b"), ((0, 0, 0), (1, 1, 1))), tmp_path / "export")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    outputs = loaded.serve(np.zeros((1, 4, 4, 3), np.uint8))
+    assert outputs["probabilities"].dtype == tf.float32
+    np.testing.assert_allclose(np.sum(outputs["probabilities"], axis=-1), 1, atol=1e-6)
+
+
 def operations(folder) -> list[str]:
     """Sorted operation types of the uint8 endpoint, functions called in it included."""
     function = tf.saved_model.load(str(folder)).signatures["serving_default"]
@@ -135,7 +151,8 @@ def test_the_predict_command_writes_labels_and_overlays(finished_run, tmp_path, 
     image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in" / "street.png"), image)
-    predict.main([str(tmp_path / "in"), f"--model={model}", f"--output_dir={tmp_path / 'out'}"])
+    output = f"--output_dir={tmp_path / 'out'}"
+    predict.main([str(tmp_path / "in"), f"--model={model}", output, "--size=own"])
     labels = cv2.imread(str(tmp_path / "out" / "street_labels.png"), cv2.IMREAD_UNCHANGED)
     loaded = tf.saved_model.load(str(model))
     expected = loaded.serve(image[None, ..., ::-1])["labels"][0]  # cv2 writes BGR

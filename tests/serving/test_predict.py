@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.decode import read_image
 from taf_keras.clips.image_files import inspect_image
 from taf_keras.errors import BadFileError
 from taf_keras.predict import main
 from taf_keras.serving.export import export_model
+from taf_keras.serving.frame_source import Selection
 
 CLASSES = ClassTable(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 RNG = np.random.default_rng(0)
@@ -358,3 +360,41 @@ def test_bad_arguments_are_one_line(run, arguments):
     assert (code, out) == (2, [])
     assert line.startswith("error: ")
     assert line.endswith("(--help lists all options)")
+
+
+# --- The size at which the network sees ---
+
+
+@pytest.mark.parametrize(
+    ("asked", "frame", "expected"),
+    [
+        (None, (480, 640), (96, 128)),
+        (None, (1080, 1445), (96, 128)),  # nearly the same aspect ratio
+        (None, (640, 480), (128, 96)),  # turned
+        (None, (100, 400), (55, 222)),  # wider: as many pixels
+        ("own", (480, 640), (480, 640)),
+        ((50, 60), (480, 640), (50, 60)),
+    ],
+)
+def test_a_network_sees_things_as_large_as_in_its_training(asked, frame, expected):
+    assert Selection(size=asked, trained=(96, 128)).network_size(frame) == expected
+
+
+def test_where_nobody_knows_the_size_of_the_training_it_is_the_frames_own():
+    assert Selection().network_size((480, 640)) == (480, 640)
+
+
+def test_images_are_seen_at_the_size_of_the_training(run, tmp_path):
+    """Four pixels become one, which labels all four; on request each is seen itself."""
+    image = keras.Input((None, None, 3))
+    trained = tmp_path / "export"
+    export_model(keras.Model(image, keras.layers.Identity()(image)), CLASSES, trained, (6, 9))
+    pixels = save("in/a.png", picture((12, 18)))
+    code, out, _ = run("in", "--output_dir=out", model=trained)
+    assert code == 0
+    assert out[0] == f"{trained}: sees all as large as in its training, 6x9 px (or --size=own)"
+    seen = read_image(pixels, (6, 9)).argmax(-1)
+    np.testing.assert_array_equal(labels("out/a_labels.png"), seen.repeat(2, axis=0).repeat(2, axis=1))
+    code, out, _ = run("in", "--output_dir=own", "--size=own", model=trained)
+    assert (code, len(out)) == (0, 2)
+    np.testing.assert_array_equal(labels("own/a_labels.png"), pixels.argmax(-1))
