@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from taf_keras.errors import UserError
 from taf_keras.label_formats.class_files import read_colours
 from taf_keras.label_formats.cvat_masks import coloured
 from taf_keras.label_formats.export import Colour, Export, class_name
 from taf_keras.label_formats.open_export import PICTURES, files, read_text
+from taf_keras.label_formats.pictures import Pictures
 
 TABLE = "label_colors.txt"
 _ANNOTATIONS = "annot"
@@ -21,14 +22,15 @@ def read(folder: Path) -> Export:
     masks = {}
     for path in files(folder, {".png"}):
         parts = path.relative_to(folder).parts
-        ends = [i for i, part in enumerate(parts[:-1]) if part.endswith(_ANNOTATIONS)]
-        if ends:
-            masks["/".join(parts[ends[0] + 1 :])] = path
+        if any(part.endswith(_ANNOTATIONS) for part in parts[:-1]):
+            name = PurePosixPath(*(part.removesuffix(_ANNOTATIONS) for part in parts[:-1]), path.name)
+            masks[str(name)] = path
     if not masks:
         raise UserError(f"{folder.name}: has no folder of masks, such as default{_ANNOTATIONS}")
     black = next((name.lower() for name, colour in listed.items() if not any(colour)), "")
     unlabelled = black if black in ("background", "void") else "background"
-    pictures = {p.stem: p for p in files(folder, PICTURES) if p not in masks.values()}
+    of_masks = set(masks.values())
+    pictures = Pictures(folder, (path for path in files(folder, PICTURES) if path not in of_masks))
     return coloured(folder, masks, listed, unlabelled, pictures)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.label_formats.export import Export, as_written, class_name, image_size
 from taf_keras.label_formats.open_export import PICTURES, files, read_json
+from taf_keras.label_formats.pictures import Pictures
 from taf_keras.label_formats.shapes import Mask, draw, polygon, runs
 from taf_keras.sizes import Size
 
@@ -30,7 +31,7 @@ def is_coco(content) -> bool:
 def read(paths: list[Path], folder: Path | None = None) -> Export:
     """Args: paths: JSON files, as of several splits; folder: where their images may be."""
     export = Export({})
-    pictures = {path.name: path for path in files(folder, PICTURES)} if folder else {}
+    pictures = Pictures(folder, files(folder, PICTURES)) if folder else None
     contents = [(path, read_json(path)) for path in paths]
     names = [_categories(path, content) for path, content in contents]
     export.classes = dict.fromkeys(name for of_file in names for name in of_file.values())
@@ -57,9 +58,7 @@ def _categories(path: Path, content) -> dict:
         return {key: name for key, name in found.items() if key in used or key not in heads}
 
 
-def _add_images(
-    export: Export, path: Path, content, positions: Mapping, pictures: Mapping[str, Path]
-) -> None:
+def _add_images(export: Export, path: Path, content, positions: Mapping, pictures: Pictures | None) -> None:
     with as_written(path.name, TOOL):
         objects = defaultdict(list)
         for annotation in content["annotations"]:
@@ -77,7 +76,7 @@ def _add_images(
             continue
         if drawn:
             read_one = partial(_label_map, name, size, drawn, positions)
-            export.add(name, read_one, pictures.get(Path(name).name))
+            export.add(name, read_one, pictures.of(name) if pictures else None)
         else:
             export.said["image without a drawn label: not used"] += 1
 

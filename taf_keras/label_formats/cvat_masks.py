@@ -9,6 +9,7 @@ from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.class_files import read_colours
 from taf_keras.label_formats.export import UNLABELLED, Colour, Export
 from taf_keras.label_formats.open_export import files
+from taf_keras.label_formats.pictures import Pictures, image_folders
 
 TABLE, MASKS = "labelmap.txt", "SegmentationClass"
 _BLACK = (0, 0, 0)
@@ -40,7 +41,7 @@ def coloured(
     masks: dict[str, Path],
     listed: dict[str, Colour],
     unlabelled: str = "background",
-    pictures: dict[str, Path] | None = None,
+    pictures: Pictures | None = None,
 ) -> Export:
     """Masks in the colours of a table, or of ids that are its lines.
 
@@ -48,7 +49,7 @@ def coloured(
         masks: by the names of their images.
         listed: the table.
         unlabelled: its class, if black, that stands for what nobody has labelled.
-        pictures: the images by their names without suffix; None to look for them.
+        pictures: the images; None to look for them.
     """
     names = [name for name, colour in listed.items() if (name.lower(), colour) != (unlabelled, _BLACK)]
     owners: dict[Colour, str] = {}
@@ -60,12 +61,12 @@ def coloured(
     colours = {_BLACK: UNLABELLED} | {listed[name]: i for i, name in enumerate(names)}
     ids = {line: names.index(name) if name in names else UNLABELLED for line, name in enumerate(listed)}
     export = Export({name: listed[name] for name in names})
-    pictures = picture_masks.pictures_by_name(folder) if pictures is None else pictures
+    pictures = pictures or image_folders(folder)
     for name, path in masks.items():
         try:
             of = {"ids": ids} if picture_masks.mode(path) == "L" else {"colours": colours}
         except BadFileError as error:
             export.left_out.append(error)
             continue
-        export.add(name, picture_masks.reader(path, names, **of), pictures.get(path.stem))
+        export.add(name, picture_masks.reader(path, names, **of), pictures.of(name))
     return export

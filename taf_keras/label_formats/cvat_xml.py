@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from taf_keras.errors import BadFileError, UserError
-from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.export import Colour, Export, as_written, class_name, image_size
 from taf_keras.label_formats.open_export import read_xml
+from taf_keras.label_formats.pictures import image_folders
 from taf_keras.label_formats.shapes import Mask, box, draw, ellipse, polygon, runs
 from taf_keras.sizes import Size
 
@@ -33,7 +33,7 @@ def read(path: Path, folder: Path | None = None) -> Export:
         raise UserError(f"{path.name}: is XML, but not of CVAT: it begins with <{root.tag[:40]}>")
     export = Export(_classes(root, path))
     positions = {name: i for i, name in enumerate(export.classes)}
-    pictures = picture_masks.pictures_by_name(folder) if folder else {}
+    pictures = image_folders(folder) if folder else None
     for name, size, shapes in [*_images(root, path, export), *_frames(root, path, export)]:
         export.said.update(f"{shape.tag}: not used" for shape in shapes if shape.tag in _NOT_DRAWN)
         drawn = [shape for shape in shapes if shape.tag in _DRAWN]
@@ -45,7 +45,7 @@ def read(path: Path, folder: Path | None = None) -> Export:
         if boxes := sum(shape.tag in ("box", "ellipse") for shape in drawn):
             export.said["box or ellipse: filled, as in CVAT's own masks"] += boxes
         read_one = partial(_label_map, name, size, drawn, positions)
-        export.add(name, read_one, pictures.get(Path(name).stem))
+        export.add(name, read_one, pictures.of(name) if pictures else None)
     return export
 
 

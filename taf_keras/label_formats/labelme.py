@@ -31,7 +31,7 @@ def is_labelme(content) -> bool:
 
 
 def read(paths: list[Path], folder: Path | None = None) -> Export:
-    """Args: paths: the JSON files; folder: where labels.txt may be."""
+    """Args: paths: the JSON files; folder: that they lie in, where labels.txt may be."""
     export = Export({})
     images, found = [], set()
     for path in paths:
@@ -47,8 +47,8 @@ def read(paths: list[Path], folder: Path | None = None) -> Export:
                     f"{s['shape_type']}: not used" for s in content["shapes"] if s not in shapes
                 )
                 size = image_size(content["imageHeight"], content["imageWidth"])
-                name = PureWindowsPath(str(content["imagePath"])).name
-                picture = path.with_name(name)
+                picture = path.with_name(PureWindowsPath(str(content["imagePath"])).name)
+                name = picture.relative_to(folder).as_posix() if folder else picture.name
                 found |= {class_name(shape["label"], path.name) for shape in shapes}
         except BadFileError as error:
             export.left_out.append(error)

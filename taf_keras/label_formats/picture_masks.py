@@ -13,9 +13,6 @@ from taf_keras.clips.decode import read_label
 from taf_keras.clips.image_files import pillow_image, read_bytes
 from taf_keras.errors import BadFileError
 from taf_keras.label_formats.export import Colour
-from taf_keras.label_formats.open_export import PICTURES, files
-
-IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "image", "img", "imgs", "frames")
 
 
 def reader(
@@ -62,11 +59,3 @@ def values(path: Path) -> np.ndarray:
         read = read[..., 0]
     pixels = read.reshape(-1, *read.shape[2:])
     return np.unique(pixels, axis=0 if pixels.ndim == 2 else None)
-
-
-def pictures_by_name(folder: Path, among: list[Path] | None = None) -> dict[str, Path]:
-    """The images that an export holds, by their names without suffix: those of folders that are called so."""
-    found = files(folder, PICTURES) if among is None else among
-    return {
-        path.stem: path for path in found if set(path.relative_to(folder).parts[:-1]) & set(IMAGE_FOLDERS)
-    }

@@ -12,8 +12,8 @@ from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.class_files import FORM
 from taf_keras.label_formats.export import Export
 from taf_keras.label_formats.open_export import files
+from taf_keras.label_formats.pictures import MASK_FOLDERS, image_folders, lies_with_images
 
-_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "SegmentationClass")
 _TWO = {"background": (0, 0, 0), "object": (255, 255, 255)}
 _SHOWN = 8
 
@@ -33,10 +33,11 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     elif len(table) == 2 and table.raw_ids == {0: 0, 1: 1, VOID: VOID} and ids in ([0, 255], [255]):
         table = ClassTable(table.names, table.colours, {0: 0, 255: 1}, table.raw_colours)
     export = Export(dict(zip(table.names, table.colours, strict=True)), left_out=left_out)
-    pictures = picture_masks.pictures_by_name(folder)
+    pictures = image_folders(folder)
     for path in found:
         read_one = picture_masks.reader(path, list(table.names), table.raw_ids, table.raw_colours)
-        export.add(path.relative_to(folder).as_posix(), read_one, pictures.get(path.stem))
+        name = path.relative_to(folder).as_posix()
+        export.add(name, read_one, pictures.of(name))
     return export
 
 
@@ -45,9 +46,8 @@ _GIVE = f"give --classes=FILE with {FORM}"
 
 def _mask_files(folder: Path) -> list[Path]:
     found = files(folder, {".png", ".bmp", ".tif", ".tiff"})
-    named = [path for path in found if set(path.relative_to(folder).parts[:-1]) & set(_FOLDERS)]
-    pictures = set(picture_masks.pictures_by_name(folder, found).values())
-    masks = named or [path for path in found if path not in pictures]
+    named = [path for path in found if MASK_FOLDERS & set(path.relative_to(folder).parts[:-1])]
+    masks = named or [path for path in found if not lies_with_images(path, folder)]
     if not masks:
         raise UserError(f"{folder.name}: holds no masks, PNG files of ids or colours")
     return masks

@@ -12,6 +12,7 @@ from taf_keras.errors import UserError
 from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.export import UNLABELLED, Export, class_name
 from taf_keras.label_formats.open_export import PICTURES, files, read_text
+from taf_keras.label_formats.pictures import Pictures
 
 TABLE = "_classes.csv"
 _MASK = "_mask.png"
@@ -22,13 +23,15 @@ def read(folder: Path) -> Export:
     tables = {path.parent: _table(path) for path in files(folder, {".csv"}) if path.name == TABLE}
     export = Export(dict.fromkeys(name for table in tables.values() for name in table.values() if name))
     names = list(export.classes)
-    pictures = {path.stem: path for path in files(folder, PICTURES) if not path.name.endswith(_MASK)}
+    images = (path for path in files(folder, PICTURES) if not path.name.endswith(_MASK))
+    pictures = Pictures(folder, images)
     for path in files(folder, {".png"}):
         if path.name.endswith(_MASK) and path.parent in tables:
             table = tables[path.parent]
             ids = {value: names.index(name) if name else UNLABELLED for value, name in table.items()}
             image = path.name.removesuffix(_MASK)
-            export.add(f"{image}.png", picture_masks.reader(path, names, ids), pictures.get(image))
+            place = path.relative_to(folder).with_name(f"{image}.png").as_posix()
+            export.add(f"{image}.png", picture_masks.reader(path, names, ids), pictures.of(place))
     if not export.images:
         raise UserError(f"{folder.name}: {TABLE} has no masks beside it, NAME{_MASK}")
     return export

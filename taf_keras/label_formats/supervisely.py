@@ -17,6 +17,7 @@ import numpy as np
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.label_formats.export import MOST_PIXELS, Colour, Export, as_written, class_name, image_size
 from taf_keras.label_formats.open_export import PICTURES, files, read_json
+from taf_keras.label_formats.pictures import Pictures
 from taf_keras.label_formats.shapes import Mask, box, draw, png_mask, polygon
 from taf_keras.sizes import Size
 
@@ -32,11 +33,12 @@ def read(folder: Path) -> Export:
     with as_written(META, TOOL):
         export = Export({class_name(c["title"], META): _colour(c["color"]) for c in meta["classes"]})
     positions = {name: i for i, name in enumerate(export.classes)}
-    pictures = {path.name: path for path in files(folder, PICTURES) if path.parent.name == "img"}
+    pictures = Pictures(folder, (path for path in files(folder, PICTURES) if path.parent.name == "img"))
     for path in files(folder, {".json"}):
         if path.parent.name == "ann":
             try:
-                _add_image(export, path, positions, pictures.get(path.stem))
+                name = (path.relative_to(folder).parent.parent / path.stem).as_posix()
+                _add_image(export, path, name, positions, pictures.of(name))
             except BadFileError as error:
                 export.left_out.append(error)
     return export
@@ -47,7 +49,9 @@ def _colour(text: str) -> Colour:
     return red, green, blue
 
 
-def _add_image(export: Export, path: Path, positions: Mapping[str, int], picture: Path | None) -> None:
+def _add_image(
+    export: Export, path: Path, name: str, positions: Mapping[str, int], picture: Path | None
+) -> None:
     content = read_json(path)
     with as_written(path.name, TOOL):
         size = image_size(content["size"]["height"], content["size"]["width"])
@@ -57,7 +61,7 @@ def _add_image(export: Export, path: Path, positions: Mapping[str, int], picture
     if not drawn:
         export.said["image without a drawn label: not used"] += 1
         return
-    export.add(path.stem, partial(_label_map, path.name, size, drawn, positions), picture)
+    export.add(name, partial(_label_map, path.name, size, drawn, positions), picture)
 
 
 def _label_map(place: str, size: Size, things: list[dict], positions: Mapping[str, int]) -> np.ndarray:

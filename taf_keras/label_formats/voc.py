@@ -14,6 +14,7 @@ from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.class_files import FORM, read_colours
 from taf_keras.label_formats.export import Colour, Export
 from taf_keras.label_formats.open_export import files
+from taf_keras.label_formats.pictures import image_folders
 
 TABLES = ("class_names.txt", "labels.txt")
 IGNORED = "__ignore__"
@@ -36,15 +37,20 @@ def read(folder: Path, table: ClassTable | None) -> Export:
         classes.pop(IGNORED, None)
         ids = {i: i for i in range(len(classes))} | {VOID: VOID}
     export = Export(classes)
-    pictures = picture_masks.pictures_by_name(folder)
-    for path in _mask_files(folder):
-        export.add(path.name, picture_masks.reader(path, list(classes), ids), pictures.get(path.stem))
+    pictures = image_folders(folder)
+    for name, path in _mask_files(folder).items():
+        export.add(name, picture_masks.reader(path, list(classes), ids), pictures.of(name))
     return export
 
 
-def _mask_files(folder: Path) -> list[Path]:
-    found = files(folder, {".png"})
+def _mask_files(folder: Path) -> dict[str, Path]:
+    """By their paths in the export, without the folder that is named after masks."""
+    found = {path.relative_to(folder): path for path in files(folder, {".png"})}
     for name in FOLDERS:
-        if masks := [path for path in found if name in path.relative_to(folder).parts[:-1]]:
+        if masks := {
+            "/".join(part for part in place.parts if part != name): path
+            for place, path in found.items()
+            if name in place.parts[:-1]
+        }:
             return masks
     raise UserError(f"{folder.name}: {FOLDERS[-1]} holds no masks")
