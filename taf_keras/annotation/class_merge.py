@@ -47,8 +47,9 @@ def merged(
     if background is not None and background not in wanted:
         wanted.insert(0, background)
     names = [*(before.names if before else ()), *(n for n in wanted if not before or n not in before.names)]
-    if before and table and list(table.names) != names[: len(table)]:
-        moved = next(n for n, other in zip(table.names, names, strict=False) if n != other)
+    listed = [n for n in names if n != background or (table and n in table.names)]  # it may be in no list
+    if before and table and list(table.names) != listed[: len(table)]:
+        moved = next(n for n, other in zip(table.names, listed, strict=False) if n != other)
         raise UserError(
             f"--classes: class {moved} would get another id than in the data set, whose classes are "
             f"{', '.join(before.names)}: name these first, in this order, or choose another --output_dir"
