@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from taf_keras.errors import UserError
-from taf_keras.label_formats.open_export import PICTURES, read_text
+from taf_keras.label_formats.open_export import PICTURES, files, read_text
 
 Place = tuple[str, int]  # the name of a video, and the number of a frame in it
 
@@ -84,15 +84,20 @@ def read_index(path: Path) -> dict[str, Place]:
 def frames_in(folder: Path) -> dict[str, dict[int, Path]]:
     """The frames of a folder by video and number: files VIDEO_NNNNNN.png, or VIDEO/NNNNNN.png.
 
-    Raises: UserError where there are none.
+    Raises: UserError where there are none, and where two folders have one: the other may hold masks.
     """
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES):
+    for path in files(folder, PICTURES):
         video, _, number = path.stem.rpartition("_")
         if _NUMBER.fullmatch(path.stem) and path.parent != folder:
             video, number = path.parent.name, path.stem
         if video and _NUMBER.fullmatch(number):
-            found.setdefault(video, {}).setdefault(int(number), path)
+            first = found.setdefault(video, {}).setdefault(int(number), path)
+            if first.parent != path.parent:
+                raise UserError(
+                    f"--frames={folder}: {first.relative_to(folder)} and {path.relative_to(folder)} are both "
+                    f"named as frame {int(number)} of {video}: give a folder that holds the images alone"
+                )
     if not found:
         raise UserError(f"--frames={folder}: holds no image named VIDEO_NNNNNN or VIDEO/NNNNNN")
     return found

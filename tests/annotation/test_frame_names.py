@@ -78,5 +78,14 @@ def test_frames_of_a_folder(tmp_path):
         (tmp_path / name).touch()
     found = frames_in(tmp_path)
     assert {video: list(of) for video, of in found.items()} == {"harbour": [4, 5], "street": [3]}
+    for name in (".thumbnails/street_000003.png", "__MACOSX/images/street_000009.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert frames_in(tmp_path) == found
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt/street_000003.png").touch()
+    said = r"gt.street_000003.png and images.street_000003.png are both named as frame 3 of street"
+    with pytest.raises(UserError, match=said):
+        frames_in(tmp_path)
     with pytest.raises(UserError, match="holds no image named VIDEO_NNNNNN"):
         frames_in(tmp_path / "nothing")
