@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from taf_keras import command
+from taf_keras.errors import require
 from taf_keras.report.gather import gather, group
 
 
@@ -24,6 +25,7 @@ def _main(arguments: list[str] | None) -> None:
     parser.add_argument("--output", default="report.html", type=Path, help="the page (%(default)s)")
     parser.add_argument("--reference", help="arm to compare with (the first with --method=baseline)")
     options = parser.parse_args(arguments)
+    require(not options.output.is_dir(), f"--output={options.output}: is a folder; give the name of a file")
     runs, left_out = gather(options.folders)
     experiments, twins = group(runs, options.reference)
 

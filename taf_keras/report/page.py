@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from taf_keras.files import write_bytes, writes
 from taf_keras.pages.environment import environment
 from taf_keras.progress import clock
 from taf_keras.report.curves import arm_colour, plot_curves, read_histories
@@ -30,8 +31,9 @@ def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[
         figures=_figures(folders),
         left_out=left_out,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="replace")  # a file's name need not be text
+    with writes(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, text.encode("utf-8", "replace"))  # a file's name need not be text
 
 
 def _experiment(experiment: Experiment) -> dict:

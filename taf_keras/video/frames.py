@@ -24,7 +24,11 @@ from taf_keras.sizes import Size
 from taf_keras.video.deinterlace import deinterlaced, is_interlaced
 
 DEINTERLACE = "ffmpeg -i {} -vf yadif -crf 12 progressive.mp4"  # keeps the number of frames
-_MATROSKA = b"\x1a\x45\xdf\xa3"  # .mkv and .webm, which tell a duration but no number of frames
+# Files of these kinds know their number of frames; others, such as .mkv and .ts, tell a duration alone.
+_AVI, _MP4 = b"RIFF", (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_MATROSKA, _SOUND = b"\x1a\x45\xdf\xa3", b"A_"  # as the names of its sound's codecs begin
+_HEAD = 4096  # bytes of a file in which its tracks are described
+_LONGER_SOUND_MS = 1000.0  # by which the sound may outlast the picture
 _USUAL_RATE = 25.0  # Hz, of a file or a camera that does not say
 
 
@@ -70,7 +74,9 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
     Raises: UserError for a file that is missing or not a video.
     """
     with reads(video), video.open("rb") as file:
-        counts_frames = file.read(4) != _MATROSKA
+        head = file.read(_HEAD)
+    counts_frames = head[:4] == _AVI or head[4:8] in _MP4
+    is_silent = head[:4] == _MATROSKA and _SOUND not in head
     capture = _opened(video)
     frames, rate = announced(capture)
     if is_interlaced(video):
@@ -78,17 +84,20 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
         found = deinterlaced(video, wanted)
     else:
         found = _decoded(capture, wanted)
-    frame, longest_ms = None, 0.0
+    frame, longest_ms, latest_ms = None, 0.0, 0.0
     with closing(found):
         for index, (time_ms, image, damaged) in enumerate(found):
             if frame is not None:
                 longest_ms = max(longest_ms, time_ms - frame.time_ms)
                 yield frame
+            latest_ms = max(latest_ms, time_ms)  # the last frame of some files has no time
             frame = (Damaged if damaged else Decoded)(index, time_ms, image)
     if frame is not None:
         breaks_off = frame.index + 1 < frames
-        if not counts_frames:  # `frames` is the duration times the rate, too many where that varies
-            breaks_off &= frame.time_ms + 1.5 * longest_ms < 1000 * frames / rate
+        if not counts_frames:
+            # `frames` is the duration times the rate: too many where that varies, or the sound is longer.
+            beyond_ms = 1.5 * longest_ms if is_silent else max(1.5 * longest_ms, _LONGER_SOUND_MS)
+            breaks_off &= latest_ms + beyond_ms < 1000 * frames / rate
         yield Damaged(frame.index, frame.time_ms, None) if breaks_off else frame
 
 

@@ -305,3 +305,17 @@ def test_every_setting_has_the_name_of_its_flag():
         for own in group.default_factory.SETTINGS.values()
     }
     assert set(settings(Config())) == expected - {"seed"} | {"model_sha256"}
+
+
+def test_a_page_that_cannot_be_written_is_named_and_an_earlier_one_stays(runs, tmp_path, capsys, monkeypatch):
+    (tmp_path / "pages" / "report.html").mkdir(parents=True)
+    assert refusal(capsys, runs).endswith("report.html: is a folder; give the name of a file\n")
+    (tmp_path / "pages" / "report.html").rmdir()
+    page = make_page(runs)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "report.html: cannot be written: No space left on device" in refusal(capsys, runs)
+    assert (tmp_path / "pages" / "report.html").read_text() == page

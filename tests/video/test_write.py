@@ -218,6 +218,32 @@ def test_a_variable_rate_is_no_damage(tmp_path):
     assert isinstance(frames[-1], Damaged)
 
 
+@needs_av
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mpg", "mp4"])
+def test_a_longer_sound_is_no_damage(tmp_path, suffix):
+    """A duration is that of the longest track; in many dash-cams' files it is the sound's."""
+    import av
+
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4" if suffix == "mp4" else "mpeg2video", rate=25)
+        video.width, video.height = SIZE[::-1]
+        sound = container.add_stream("mp2", rate=44100)
+        sound.layout = "mono"
+        for index in range(30):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24")
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for start in range(0, int(44100 * 1.6), 1152):  # 1.6 s, and 1.2 s of pictures
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
+            samples.sample_rate, samples.pts = 44100, start
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode())
+    frames = list(decode(path, everything))
+    assert len(frames) == 30
+    assert not any(isinstance(frame, Damaged) for frame in frames)
+
+
 def test_a_damaged_end_is_told_from_a_frame_that_nobody_wanted(tmp_path):
     path = write_video(tmp_path / "a.avi", map(picture, range(20)), "MJPG")
     assert type(list(decode(path, lambda index: False))[-1]).__name__ == "Decoded"
