@@ -30,9 +30,10 @@ def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
         raise UserError(f"{flag}: {fault}")
     (image,) = network.inputs
     logits = network.outputs[0]
-    if image.shape[1:3] == logits.shape[1:3] != (None, None):
+    if image.shape[1:3] != logits.shape[1:3] or image.shape[1:3] == (None, None):
+        logits = ResizeLike(name="full_size_logits", dtype="float32")([logits, image])
+    elif not isinstance(network.output, list | tuple):
         return network
-    logits = ResizeLike(name="full_size_logits", dtype="float32")([logits, image])
     return keras.Model(image, logits, name=network.name)
 
 
@@ -68,12 +69,35 @@ def _from_keras(config: ModelConfig):
 def _fault(network, num_classes: int) -> str | None:
     if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
         return f"made a {type(network).__name__}, must be a functional keras.Model"
+    if has_own_call(network):
+        return (
+            f"made a {type(network).__name__} with a call() of its own, must be keras.Model(inputs, outputs)"
+        )
     inputs, outputs = network.inputs, network.outputs
     if len(inputs) != 1 or len(outputs) != 1:
         return f"has {len(inputs)} inputs and {len(outputs)} outputs, must have one of each"
+    if isinstance(network.output, dict):
+        return "returns a dict, must return the logits themselves"
     image, logits = inputs[0].shape, outputs[0].shape
     if len(image) != 4 or image[3] != 3:
         return f"takes {image}, must take RGB (batch, height, width, 3)"
     if len(logits) != 4 or logits[3] != num_classes:
         return f"returns {logits}, must return logits (batch, height, width, {num_classes})"
+    if _is_softmax(outputs[0]):
+        return "ends with a softmax, must return logits: the loss and the export take their softmax"
     return None
+
+
+def has_own_call(model: keras.Model) -> bool:
+    """Whether its class has a `call` of the user's, which Keras calls in place of the graph."""
+    owner = next(base for base in type(model).__mro__ if "call" in vars(base))
+    return not owner.__module__.startswith("keras.")
+
+
+def _is_softmax(tensor) -> bool:
+    """Whether the operation that makes a symbolic tensor, inside nested models too, ends with a softmax."""
+    operation = tensor._keras_history.operation
+    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+        return _is_softmax(operation.outputs[tensor._keras_history.tensor_index])
+    activation = getattr(operation, "activation", None)
+    return type(operation).__name__ == "Softmax" or activation is keras.activations.softmax

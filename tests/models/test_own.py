@@ -60,6 +60,46 @@ def two(classes):
     return keras.Model(image, [x, x])
 
 
+def listed(classes):
+    model = small(classes, (32, 48), stride=1)
+    return keras.Model(model.inputs, [model.output])
+
+
+def named(classes):
+    model = small(classes)
+    return keras.Model(model.input, {"seg": model.output})
+
+
+def activated(classes):
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, keras.layers.Conv2D(classes, 1, activation="softmax")(image))
+
+
+def ends_with_softmax(classes):
+    model = small(classes)
+    return keras.Model(model.input, keras.layers.Softmax()(model.output))
+
+
+def nested(classes):
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, activated(classes)(image))
+
+
+def operation(classes):
+    model = small(classes)
+    return keras.Model(model.input, keras.ops.softmax(model.output))
+
+
+class WithCall(keras.Model):
+    def call(self, x, training=None):
+        return 2 * super().call(x, training=training)
+
+
+def with_call(classes):
+    model = small(classes)
+    return WithCall(model.input, model.output)
+
+
 class Own(keras.Model):
     def call(self, x):
         return x
@@ -104,6 +144,11 @@ def test_logits_are_upsampled_to_the_image(nets):
     network = build_model(ModelConfig(f"{nets}:small"), 5)
     assert network(np.zeros((1, 33, 47, 3), np.float32)).shape == (1, 33, 47, 5)
     assert {"fine", "coarse"} <= {layer.name for layer in network.layers}
+
+
+def test_a_list_of_one_output_is_the_one(nets):
+    network = build_model(ModelConfig(f"{nets}:listed"), 5)
+    assert network.output.shape == (None, 32, 48, 5)
 
 
 def test_a_run_from_training_to_export(nets, tmp_path, capsys):
@@ -202,6 +247,15 @@ def test_layers_that_need_a_size_are_exported_for_one(tmp_path, capsys):
         ("{nets}:grey", r"takes \(None, None, None, 1\), must take RGB"),
         ("{nets}:vector", r"returns \(None, 3\), must return logits \(batch, height, width, 5\)"),
         ("{nets}:two", "has 1 inputs and 2 outputs, must have one of each"),
+        ("{nets}:named", "returns a dict, must return the logits themselves"),
+        ("{nets}:activated", "ends with a softmax, must return logits"),
+        ("{nets}:ends_with_softmax", "ends with a softmax, must return logits"),
+        ("{nets}:nested", "ends with a softmax, must return logits"),
+        ("{nets}:operation", "ends with a softmax, must return logits"),
+        (
+            "{nets}:with_call",
+            r"made a WithCall with a call\(\) of its own, must be keras.Model\(inputs, outputs\)",
+        ),
         ("{folder}/absent.py:f", r"absent.py: no such file"),
         ("{folder}/broken.py:f", r"broken.py cannot be imported: "),
         ("{folder}/broken.keras", r"Keras cannot load it in safe mode: .*; layers of your own need the form"),
