@@ -24,14 +24,19 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
         network: RGB frames -> logits (batch, height, width, classes), such as `TAF(…).network`.
         folder: it is replaced when the export is complete.
         classes: their names, or a table with names and colours.
-    Raises: ArgumentError for a number of classes that the network does not have, or another backend than
-        TensorFlow.
+    Raises: ArgumentError for a network that is not functional, a number of classes that it does not have, or
+        another backend than TensorFlow.
 
     Example:
         >>> image = keras.Input((None, None, 3))
         >>> network = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
         >>> export(network, "exported", ["road", "car"])
     """
+    if fault := _fault(network):
+        raise ArgumentError(
+            f"network: {fault}; allowed is a keras.Model(inputs, outputs) of one input and one output, such "
+            "as TAF(…).network"
+        )
     if keras.backend.backend() != "tensorflow":
         raise ArgumentError(
             f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the "
@@ -41,7 +46,16 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
 
     if not isinstance(classes, ClassTable):
         classes = ClassTable(tuple(classes), tuple(distinct_colours(len(classes))))
-    outputs = network.output.shape[-1]
+    outputs = network.outputs[0].shape[-1]
     if outputs != len(classes):
         raise ArgumentError(f"classes: {len(classes)} are named, and the network has {outputs} outputs")
     export_model(network, classes, Path(folder))
+
+
+def _fault(network) -> str | None:
+    tensors = [getattr(network, name, None) for name in ("inputs", "outputs")]
+    if not isinstance(network, keras.Model) or None in tensors:
+        return f"a {type(network).__name__} has no functional graph"
+    if [len(each) for each in tensors] != [1, 1]:
+        return f"it has {len(tensors[0])} inputs and {len(tensors[1])} outputs"
+    return "it returns a dict" if isinstance(network.output, dict) else None

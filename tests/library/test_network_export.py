@@ -1,0 +1,56 @@
+"""`export`: which networks it takes, and one line for the others."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import taf_keras as tk
+
+CLASSES = ["road", "car"]
+
+
+def network_of(inputs_of=lambda image: image, outputs_of=lambda logits: logits) -> keras.Model:
+    image = keras.Input((16, 16, 3))
+    slow = layers.Conv2D(2, 3, padding="same", name="slow")(image)
+    logits = layers.Conv2D(2, 1)(layers.Concatenate()([slow, image]))
+    return keras.Model(inputs_of(image), outputs_of(logits))
+
+
+class Subclass(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("network", "fault"),
+    [
+        (lambda: tk.TAF(network_of(), {"slow": 0.0}), "a TAF has no functional graph"),
+        (Subclass, "a Subclass has no functional graph"),
+        (lambda: keras.Sequential([layers.Conv2D(2, 1)]), "a Sequential has no functional graph"),
+        (lambda: "network.keras", "a str has no functional graph"),
+        (lambda: network_of(outputs_of=lambda x: {"seg": x}), "it returns a dict"),
+        (lambda: network_of(outputs_of=lambda x: [x, x]), "it has 1 inputs and 2 outputs"),
+    ],
+)
+def test_what_is_no_such_network_is_refused(network, fault, tmp_path):
+    message = (
+        rf"^network: {fault}; allowed is a keras.Model\(inputs, outputs\) of one input and one output, such"
+    )
+    with pytest.raises(ValueError, match=message):
+        tk.export(network(), str(tmp_path / "exported"), CLASSES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_of_one_is_the_one(tmp_path):
+    """The usual idiom keras.Model([image], [logits])."""
+    tf = pytest.importorskip("tensorflow")
+    network = network_of(lambda x: [x], lambda x: [x])
+    tk.export(network, str(tmp_path / "exported"), CLASSES)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    expected = np.argmax(network.predict(frames.astype("float32"), verbose=0), axis=-1)
+    np.testing.assert_array_equal(exported.serve(frames)["labels"], expected)
+    assert json.loads(next(tmp_path.glob("exported/**/*.json")).read_text())["names"] == CLASSES
