@@ -84,7 +84,8 @@ class TAFTrainer(keras.Model):
         with tf.GradientTape() as tape:
             values = self.objective(batch)
             # The mean over the global batch: this mean, over the number of replicas and of small batches.
-            loss = ops.mean(values["loss"]) / (self.replicas * self.gradient_accumulation_steps)
+            loss = sum(self._penalties(variables), ops.mean(values["loss"]))
+            loss = loss / (self.replicas * self.gradient_accumulation_steps)
             scaled = self.optimizer.scale_loss(loss)  # float16 only
         gradients = tape.gradient(scaled, variables)
 
@@ -93,6 +94,11 @@ class TAFTrainer(keras.Model):
         if self.branch_statistics:
             self.branch_statistics.update_state(values["delta"], values["slack"], values["sampled"])
         return gradients
+
+    @staticmethod
+    def _penalties(variables) -> list:
+        """What the layers of a model of the user's own ask to be added to the loss for their weights."""
+        return [variable.regularizer(variable) for variable in variables if variable.regularizer]
 
     def test_step(self, batch):
         logits = self(batch["image"], training=False)

@@ -392,6 +392,28 @@ def test_train_step_takes_the_mean_over_the_global_batch(network, replicas):
     network.set_weights(saved)
 
 
+def test_the_penalty_that_a_layer_asks_for_its_weights_is_in_the_step(network):
+    """Of a model of the user's own: its gradient, 2 · 0.25 · w, comes to that of the loss."""
+    saved = network.get_weights()
+    config = tiny_config(network.name)
+    batch = random_batch(config, 2, SIZE, CLASSES, seed=6)
+    penalised, after = network.trainable_variables[0], []
+    start = np.array(penalised)
+    for regularizer in (None, keras.regularizers.L2(0.25)):
+        penalised.regularizer = regularizer
+        network.set_weights(saved)
+        trainer = trainer_of(network, config, replicas=2)
+        trainer.compile(optimizer=CoupledSGD(0.5, momentum=0.0))
+        trainer.train_step(batch)
+        after.append([np.array(variable) for variable in network.trainable_variables])
+    penalised.regularizer = None
+    network.set_weights(saved)
+    (plain, *others), (with_penalty, *same) = after
+    np.testing.assert_allclose(with_penalty, plain - 0.5 * 0.5 * start / 2, rtol=1e-4, atol=1e-6)
+    for other, equal in zip(others, same, strict=True):
+        np.testing.assert_array_equal(other, equal)
+
+
 def test_branch_statistics_are_exact():
     metric = BranchStatistics(("slow", "fast", "never"))
     # slow: δ 0.25 over 0.125, δ 0.5 not over 0.5 (the hinge is 0 there). fast: δ 1 under inf.
