@@ -64,8 +64,8 @@ def _main(arguments: list[str] | None) -> int:
     if made.left_out:
         print(f"labels left out: {len(made.left_out)}, named above", file=sys.stderr)
     first = next(iter(videos.values()))
-    size = options.image_size or first.size
-    print("\n".join(commands(options.output_dir, size, options.temporal_context, first.source)))
+    context = options.temporal_context if made.has_partners else None
+    print("\n".join(commands(options.output_dir, options.image_size or first.size, context, first.source)))
     return 1 if made.left_out else 0
 
 
@@ -73,7 +73,9 @@ def _footage(options: Namespace) -> tuple[dict[str, Footage], dict[Place, Path]]
     """The videos by their names, and images that can be compared with them."""
     folders = frames_in(options.frames) if options.frames else {}
     if not options.video:
-        return {name: FrameFolder(name, options.frames, files) for name, files in folders.items()}, {}
+        # `predict` takes a folder of images, and does not search those below it
+        folder_of = {name: next(iter(files.values())).parent for name, files in folders.items()}
+        return {name: FrameFolder(name, folder_of[name], files) for name, files in folders.items()}, {}
     videos: dict[str, Footage] = {}
     for path in options.video:
         if path.stem in videos:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 from collections.abc import Collection, Iterable
+from itertools import count, pairwise
 from pathlib import Path
 
 from taf_keras.annotation.frame_names import Place
@@ -81,6 +81,14 @@ def lists(
     }
 
 
+def has_partners(rows: list[list[str]], context: int) -> bool:
+    """Whether a labelled frame has another frame within `context`. Videos are in one piece, frames ascend."""
+    return any(
+        video == other and (label or other_label) and int(later) - int(number) <= context
+        for (video, number, _, label), (other, later, _, other_label) in pairwise(rows)
+    )
+
+
 def write_list(path: Path, rows: list[list[str]], digest: str | None) -> tuple[str, Path | None]:
     """Writes a list; of one without a row there is no file. A file that a user has changed is kept.
 
@@ -109,7 +117,7 @@ def _digest(data: bytes) -> str:
 
 def _free(path: Path) -> Path:
     """This path, or with the first number after it under which there is no file."""
-    names = (path.with_name(f"{path.name}{number or ''}") for number in itertools.count())
+    names = (path.with_name(f"{path.name}{number or ''}") for number in count())
     return next(name for name in names if not name.exists())
 
 

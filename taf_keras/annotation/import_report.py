@@ -60,17 +60,22 @@ def split_lines(made: NewDataSet) -> list[str]:
     return [text]
 
 
-def commands(output_dir: Path, size: Size, temporal_context: int, source: Path) -> list[str]:
+def commands(output_dir: Path, size: Size, temporal_context: int | None, source: Path) -> list[str]:
     """The commands to check, to train, and to predict on a video or folder.
 
     Args:
         size: (height, width) of the frames, px.
+        temporal_context: frames; None where no labelled frame has a partner, so that TAF cannot train.
     """
     folder, name = shlex.quote(str(output_dir)), shlex.quote(f"runs/{output_dir.resolve().name}")
-    context = f" --temporal_context={temporal_context}" if temporal_context != OWN_TEMPORAL_CONTEXT else ""
+    recipe, checked, context = "own_video", "", ""
+    if temporal_context is None:
+        recipe, checked = "own_video_baseline", " --method=baseline"
+    elif temporal_context != OWN_TEMPORAL_CONTEXT:
+        context = f" --temporal_context={temporal_context}"
     return [
-        f"python -m taf_keras.check --dataset=manifest --data_dir={folder}{context}",
-        f"python train.py --flagfile=own_video --data_dir={folder} "
+        f"python -m taf_keras.check --dataset=manifest --data_dir={folder}{checked}{context}",
+        f"python train.py --flagfile={recipe} --data_dir={folder}{context} "
         f"--image_size={size_text(proposed_size(size))} --model_dir={name}",
         f"python -m taf_keras.predict --model={name}/export {shlex.quote(str(source))} "
         "--output_dir=predictions",

@@ -23,7 +23,14 @@ from taf_keras.annotation.class_merge import as_json, existing_classes, merged
 from taf_keras.annotation.footage import Footage
 from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_counts, labels_there, window, write_labels
-from taf_keras.annotation.import_lists import divided, listed_for_test, lists, trained_on, write_list
+from taf_keras.annotation.import_lists import (
+    divided,
+    has_partners,
+    listed_for_test,
+    lists,
+    trained_on,
+    write_list,
+)
 from taf_keras.annotation.import_record import forget_frames, new_record, read_record, require_same
 from taf_keras.annotation.labelled_frames import LabelledFrames, labelled_frames
 from taf_keras.clips.clip import ClassTable
@@ -60,7 +67,7 @@ class NewDataSet:
         pixels: labelled frames -> int64 (256,), how many pixels have each id.
         train, val: numbers of the labelled frames of each video.
         tested: how many labelled frames test.csv has, which train and val have not.
-        has_partners: whether train.csv has frames beside the labelled ones.
+        has_partners: whether a labelled frame of train.csv has another within the temporal context.
         unlabelled_share: of the pixels of this export, those that nobody has labelled.
         left_out: labels that could not be used.
         notes: sentences for the user.
@@ -142,12 +149,12 @@ def make_data_set(
             )
     with writes(output_dir):
         record.save(output_dir)
-    has_partners = any(not label for *_, label in rows["train.csv"])
-    if not has_partners:
+    partners = has_partners(rows["train.csv"], settings.temporal_context)
+    if not partners:
         notes.append("no frame beside a labelled one: TAF has no partners, --method=baseline trains without")
     share = frames.unlabelled / max(1, frames.total)
     for_test = len(tested & set(pixels))
-    return NewDataSet(classes, pixels, train, val, for_test, has_partners, share, frames.left_out, notes)
+    return NewDataSet(classes, pixels, train, val, for_test, partners, share, frames.left_out, notes)
 
 
 def _compare(frames: LabelledFrames, footage: Footage, stills: Mapping[Place, Path]) -> list[str]:
