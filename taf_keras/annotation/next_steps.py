@@ -65,4 +65,6 @@ def _next(videos: Iterable, folder: LabelFolder, has_prelabels: bool) -> list[st
     given = " ".join(f"--video={shlex.quote(str(video.path))}" for video in videos)
     lines.append("then: export the labels, keep the names of the stills, and run")
     lines.append(f"      python -m taf_keras.import_labels EXPORT {given} --output_dir=my_data")
+    if earlier := sorted(folder.frames().keys() - {video.name for video in videos}):
+        lines.append(f"      with a --video=FILE for {', '.join(earlier)} too, which earlier stills are of")
     return lines
