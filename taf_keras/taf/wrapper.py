@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from taf_keras.errors import ArgumentError
+from taf_keras.taf.batch import check_batch
 from taf_keras.taf.statistics import BranchStatistics, ReplicaMean
 from taf_keras.taf.term import Outcome, TAFTerm
 
@@ -124,7 +126,7 @@ class TAF(keras.Model):
         """Key frames, or a dict as above -> the network's outputs of the key frames."""
         if not training:
             return self.network(inputs["image"] if isinstance(inputs, Mapping) else inputs, training=False)
-        _check_inputs(inputs)
+        check_batch(inputs, len(self.term.branches))
         outcome = self.term(
             inputs["image"],
             inputs["partner"],
@@ -173,12 +175,15 @@ class TAF(keras.Model):
         self._branches.update_state(outcome.delta, outcome.slack, outcome.sampled)
         return loss + self._aggregate_additional_loss(term)  # over the number of replicas
 
+    def evaluate(self, *args, **kwargs):
+        with _evaluation():  # Keras compares its metrics after the last step with those of the step
+            return super().evaluate(*args, **kwargs)
+
     def test_step(self, *args, **kwargs):
-        token = _testing.set(True)
-        try:
+        with (
+            _evaluation()
+        ):  # of `test_on_batch` too, and of replicas, each a thread with a context of its own
             return super().test_step(*args, **kwargs)
-        finally:
-            _testing.reset(token)
 
     def get_metrics_result(self):
         results = super().get_metrics_result()
@@ -225,11 +230,10 @@ class TAF(keras.Model):
         return cls(**config)
 
 
-def _check_inputs(inputs) -> None:
-    needed = ("image", "partner", "offset_frames")
-    if not isinstance(inputs, Mapping) or any(name not in inputs for name in needed):
-        given = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
-        raise ArgumentError(
-            f"x: training needs a dict of {', '.join(needed)} (taf_keras.pairs makes such batches), got "
-            f"{given}"
-        )
+@contextmanager
+def _evaluation():
+    token = _testing.set(True)
+    try:
+        yield
+    finally:
+        _testing.reset(token)

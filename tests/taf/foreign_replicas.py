@@ -49,6 +49,20 @@ def run(foreign: Foreign, strategy, start=None) -> tuple[dict, list]:
     return results, start
 
 
+def evaluated(strategy) -> np.ndarray:
+    """MeanIoU of 6 frames in batches of 4: of the network, by `TAF.evaluate`, and by validation in `fit`."""
+    foreign = NETWORKS["without sums"]
+    (x, y), miou = batch_of(foreign, 6), []
+    with strategy.scope():
+        network = foreign.build()
+        for model in (network, TAF(network, foreign.rates, seed=0)):
+            metric = keras.metrics.MeanIoU(CLASSES, sparse_y_pred=False, name="miou")
+            model.compile(keras.optimizers.SGD(0.0), foreign.loss(), metrics=[metric], run_eagerly=True)
+            miou.append(model.evaluate(x["image"], y, batch_size=4, verbose=0, return_dict=True)["miou"])
+    options = {"validation_data": (x["image"], y), "validation_batch_size": 4, "batch_size": 6, "verbose": 0}
+    return np.array([*miou, model.fit(x, y, **options).history["val_miou"][0]])
+
+
 if __name__ == "__main__":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -56,7 +70,8 @@ if __name__ == "__main__":
     one_replica = tf.distribute.get_strategy()
     # One strategy for all networks: TensorFlow tells the sums over replicas apart by a count in it.
     two_replicas = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    arrays = {}
+    keras.utils.set_random_seed(0)
+    arrays = {"evaluated": evaluated(two_replicas)}
     for name, foreign in NETWORKS.items():
         if not foreign.installed:
             continue

@@ -41,3 +41,10 @@ def test_two_replicas_make_the_update_of_one(outcomes, name):
     moved = [np.abs(values).max() for what, values in own.items() if "/moved/" in what]
     assert max(moved) > 1e-3, "weights that stand still agree by themselves"
     assert own[f"{name}/fit/taf"][0] > 1e-4, "the term must take part"
+
+
+def test_two_replicas_evaluate_as_the_network_does(outcomes):
+    """A ratio of sums over all frames, and no mean of what each replica has."""
+    network, taf, validation = outcomes["evaluated"]
+    assert 0.05 < network < 0.95
+    np.testing.assert_allclose([taf, validation], network, rtol=1e-6)
