@@ -124,6 +124,10 @@ def _reached(steps, following) -> set[Step]:
 def _find(graph: Graph, layer: str | int) -> Step:
     """The one step of that name, or whose last part it is; or the one at that place."""
     if isinstance(layer, int):
+        if not 0 <= layer < len(graph.steps):
+            raise ArgumentError(
+                f"layer {layer}: is no place in the network: allowed are 0 to {len(graph.steps) - 1}"
+            )
         return graph.steps[layer]
     found = [step for step in graph.steps if step.name == layer]
     found = found or [step for step in graph.steps if step.name.rpartition(".")[2] == layer]

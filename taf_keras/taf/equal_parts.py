@@ -34,7 +34,8 @@ class EqualParts:
     Args:
         network: its layers are looked at, those inside other layers too.
         batch_norm_frames: one of config.BATCH_NORM_FRAMES.
-    Raises: ArgumentError for batch norm that cannot take its statistics from key frames alone.
+    Raises: ArgumentError for batch norm that cannot take its statistics from key frames alone, and for layers
+        whose samples cannot be made the same.
     """
 
     def __init__(self, network: keras.Model, batch_norm_frames: str = "key"):
@@ -47,7 +48,9 @@ class EqualParts:
                     _check_norm(layer)
                     self._norms.append(layer)
             elif _generators(layer):
+                _check_composite(layer)
                 self._sampling.append(layer)
+            _check_recurrent(layer)
 
     @contextmanager
     def of(self, parts: int):
@@ -69,6 +72,24 @@ def _check_norm(layer) -> None:
         raise ArgumentError(
             f"layer {layer.name!r}: {what} cannot take its statistics from the key frames alone: give "
             'batch_norm_frames="all"'
+        )
+
+
+def _check_composite(layer) -> None:
+    """What is inside would be called once for each part, and then cut its part into parts again."""
+    for inner in layer._flatten_layers(include_self=False):
+        if isinstance(inner, keras.layers.BatchNormalization) or _generators(inner):
+            raise ArgumentError(
+                f"layer {layer.name!r}: a {type(layer).__name__} with a SeedGenerator of its own contains a "
+                f"{type(inner).__name__}: allowed is either; give the sampling a layer of its own inside it"
+            )
+
+
+def _check_recurrent(layer) -> None:
+    if hasattr(layer, "recurrent_dropout") and (layer.dropout or layer.recurrent_dropout):
+        raise ArgumentError(
+            f"layer {layer.name!r}: a {type(layer).__name__} with dropout samples anew for each part: give "
+            "dropout=0 and recurrent_dropout=0, and a keras.layers.Dropout after it"
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from taf_keras.errors import ArgumentError
+from taf_keras.models.own import has_own_call
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ def graph_of(network: keras.Model) -> Graph:
                 f"network {network.name!r}: has {len(tensors)} {what}s; allowed is one: "
                 f"wrap keras.Model with the {what} that is meant"
             )
+    if isinstance(functional.output, dict):  # a loss takes it by its name, and TAF gives the tensor alone
+        raise ArgumentError(
+            f"network {network.name!r}: returns a dict, {{{next(iter(functional.output))!r}: …}}; allowed is "
+            "one tensor: keras.Model(network.inputs, network.outputs[0])"
+        )
     builder = _Builder()
     outputs = builder.add(functional, [0], prefix="")
     return Graph(tuple(builder.steps), 0, outputs[0])
@@ -113,13 +119,11 @@ class _Builder:
 
 def _functional(operation):
     """The operation as a functional model whose graph is all that it does; None where it is none."""
+    if not isinstance(operation, keras.Model) or has_own_call(operation):
+        return None
     if isinstance(operation, keras.Sequential):
         operation = getattr(operation, "_functional", None)
-    if not isinstance(operation, keras.Model) or not hasattr(operation, "_nodes_by_depth"):
-        return None
-    # A class of the user's may have a `call` of its own, which Keras then calls in place of the graph.
-    owner = next(base for base in type(operation).__mro__ if "call" in vars(base))
-    return operation if owner.__module__.startswith("keras.") else None
+    return operation if hasattr(operation, "_nodes_by_depth") else None
 
 
 def _passes_inputs_on(node, nested) -> bool:

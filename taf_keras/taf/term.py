@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from keras import ops
 from taf_keras.config import BATCH_NORM_FRAMES, SYMMETRIC
 from taf_keras.errors import ArgumentError
 from taf_keras.taf import losses
+from taf_keras.taf.batch import sizes_agree
 from taf_keras.taf.cut import Cut
 from taf_keras.taf.equal_parts import EqualParts
 from taf_keras.taf.swap import choose, swap_branches, take_branches
@@ -86,6 +88,11 @@ class TAFTerm:
         self.contrast, self.distance = contrast, distance
         self.symmetric, self.relative = symmetric, relative
         self.cut = Cut(network, _layers(change_rates, layers or {}))
+        if contrast == "softmax" and network.outputs[0].shape[-1] == 1:  # δ would be 0 in silence
+            raise ArgumentError(
+                f"network {network.name!r}: has one output channel, whose softmax is always 1: give "
+                'contrast="sigmoid" or "identity"'
+            )
         self.branches = self.cut.branches
         rates = self.change_rates.values()
         self.swappable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))
@@ -144,7 +151,7 @@ class TAFTerm:
         tiled = None if valid is None else ops.concatenate([valid] * copies, axis=0)  # one crop for a pair
         delta = losses.difference(original, changed, tiled, self.distance, self.contrast)
         if self.relative:
-            change = losses.input_change(image, partner, valid)
+            change = losses.input_change(image, partner, _of_images(valid, image))
         else:
             change = ops.cast(ops.abs(offset_frames), "float32")
         rates = tuple(self.change_rates.values())
@@ -168,15 +175,21 @@ class TAFTerm:
         return ops.cast(images, self.network.inputs[0].dtype)
 
     def _check_valid(self, valid, outputs) -> None:
-        given, needed = valid.shape[1:], outputs.shape[1:-1]
-        # In a graph, a size may be unknown until it runs.
-        sizes = zip(given, needed, strict=True) if len(given) == len(needed) else [(0, 1)]
-        if any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        if not sizes_agree(valid.shape[1:], outputs.shape[1:-1]):
             raise ArgumentError(
                 f"valid: is {tuple(valid.shape[1:])} for each example, and the network's output "
                 f"{tuple(outputs.shape[1:])}: allowed is the output's shape without its last axis, or no "
                 "`valid`"
             )
+
+
+def _of_images(valid, images):
+    """`valid` in the size of the images, where the output has another; None stays None."""
+    if valid is None or valid.shape[1:] == images.shape[1:-1] or len(valid.shape) != 3:
+        return valid
+    size = ops.shape(images)[1:3]
+    mask = ops.cast(valid, "float32")[..., None]
+    return ops.image.resize(mask, size, interpolation="nearest", data_format="channels_last")[..., 0]
 
 
 def _layers(change_rates, layers) -> dict[str, str | int]:
@@ -193,7 +206,7 @@ def _check(change_rates, contrast, distance, symmetric, batch_norm_frames) -> No
             f"change_rates={change_rates!r}: write {{layer: c, …}}, one layer of the network or more"
         )
     for name, rate in change_rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate >= 0:
+        if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not rate >= 0:
             raise ArgumentError(
                 f"change_rates[{name!r}]={rate!r}: must be a number of 0 or more; inf leaves a branch free"
             )
