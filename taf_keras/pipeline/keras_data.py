@@ -15,7 +15,7 @@ from taf_keras.clips.clip import Split
 from taf_keras.config import DataConfig, usable_cores
 from taf_keras.errors import ArgumentError, UserError
 from taf_keras.pipeline.examples import TrainingExamples, read_key_frame
-from taf_keras.sizes import Size
+from taf_keras.sizes import Size, size_text
 
 _INPUTS = ("image", "partner", "offset_frames", "valid")
 
@@ -36,7 +36,8 @@ def pairs(
     """Key frames with their partners, as `TAF` is trained with them (Section 2.2).
 
     Partners are sampled uniformly from the frames of a clip, the key frame among them; scale, crop and flip
-    are the same for both frames of a pair. All that is random depends on seed, epoch and example alone.
+    are the same for both frames of a pair. All that is random depends on seed, epoch and example alone. `fit`
+    takes the batches of an epoch in an order of its own: `fit(shuffle=False)` makes that the same each time.
 
     Args:
         split: of `read_manifest`, or your own.
@@ -66,6 +67,8 @@ def pairs(
         >>> x["partner"].shape, y.shape
         ((2, 64, 64, 3), (2, 64, 64))
     """
+    _check_size("crop_size", crop_size)
+    _check_size("image_size", image_size)
     distances = {abs(n) for clip in split.clips for n in clip.offsets(math.inf)} - {0}
     reach = max(distances, default=0)
     try:
@@ -129,10 +132,17 @@ def frames(
     if batch_size < 1:
         raise ArgumentError(f"batch_size={batch_size}: must be 1 or more")
 
+    _check_size("image_size", image_size)
+
     def example(epoch: int, position: int) -> tuple:
         return read_key_frame(split.clips[position], split.classes, image_size)
 
     return _Batches(example, len(split.clips), batch_size, workers)
+
+
+def _check_size(name: str, size) -> None:
+    if size is not None and (not isinstance(size, tuple | list) or len(size) != 2):
+        raise ArgumentError(f"{name}={size!r}: must be (height, width), px, or None")
 
 
 class _Batches(keras.utils.PyDataset):
@@ -154,7 +164,14 @@ class _Batches(keras.utils.PyDataset):
         positions = range(index * self.size, min((index + 1) * self.size, self.examples))
         # Keras ends an epoch once before the first one, when `fit` resets its data.
         read = partial(self.example, max(0, self.ended - 1))
-        return keras.tree.map_structure(lambda *arrays: np.stack(arrays), *self.pool.map(read, positions))
+        examples = list(self.pool.map(read, positions))
+        sizes = dict.fromkeys(size_text(labels.shape) for _, labels in examples)
+        if len(sizes) > 1:
+            raise ArgumentError(
+                f"image_size=None: a batch has images of {' and '.join(sizes)} px: give the image_size that "
+                "all are to have"
+            )
+        return keras.tree.map_structure(lambda *arrays: np.stack(arrays), *examples)
 
     def on_epoch_end(self):
         self.ended += 1

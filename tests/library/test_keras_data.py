@@ -112,6 +112,8 @@ def test_frames_are_whole_and_in_order(folder):
         ({"key_frames": 0}, "key_frames=0: must be 1 or more"),
         ({"temporal_context": -1}, "temporal_context=-1: must be 0 or more frames"),
         ({"min_scale": 2.0, "max_scale": 1.0}, "min_scale=2.0 max_scale=1.0: need 0 < min_scale"),
+        ({"crop_size": 32}, r"crop_size=32: must be \(height, width\), px, or None"),
+        ({"image_size": (32,)}, r"image_size=\(32,\): must be \(height, width\), px, or None"),
         ({"crop_size": (0, 5)}, r"crop_size=\(0, 5\): height and width must be 1 to"),
     ],
 )
@@ -119,8 +121,12 @@ def test_what_cannot_be_is_refused(train, arguments, message, monkeypatch):
     monkeypatch.setattr(errors, "speaks_of_flags", False)
     with pytest.raises(ValueError, match=f"^{message}"):
         tk.pairs(train, **arguments)
-    with pytest.raises(ValueError, match=r"^batch_size=0: must be 1 or more"):
-        tk.frames(train, batch_size=0)
+    for options, message in (
+        ({"batch_size": 0}, "batch_size=0: must"),
+        ({"image_size": 32}, "image_size=32: must"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            tk.frames(train, **options)
 
 
 def split_of(*numbers: int, key: int = 10) -> tk.Split:
@@ -172,3 +178,18 @@ def test_clips_without_partners_are_refused(numbers, context, message):
     """Every key frame would be its own partner, and δ always 0."""
     with pytest.raises(ValueError, match=f"^{message}"):
         tk.pairs(split_of(*numbers), temporal_context=context)
+
+
+def test_images_of_several_sizes_need_one():
+    small = split_of(9, 10)
+    image, label = np.zeros((96, 64, 3), np.uint8), np.zeros((96, 64), np.uint8)
+    other = tk.Clip("lane", (tk.Frame(0, image, label), tk.Frame(1, image)), 0)
+    split = tk.Split("train", (*small.clips, other), small.classes)
+    message = (
+        "^image_size=None: a batch has images of .*(48x64 and 96x64|96x64 and 48x64) px: give the image_size"
+    )
+    for batches in (tk.frames(split), tk.pairs(split, key_frames=2)):
+        with pytest.raises(ValueError, match=message):
+            batches[0]
+    assert tk.frames(split, image_size=(48, 64))[0][0].shape == (2, 48, 64, 3)
+    assert tk.pairs(split, key_frames=2, crop_size=(32, 32))[0][1].shape == (2, 32, 32)
