@@ -101,6 +101,12 @@ class TAF(keras.Model):
             relative=relative,
             batch_norm_frames=batch_norm_frames,
         )
+        for layer in network._flatten_layers() if self.term.swappable and batch_norm_frames == "key" else ():
+            if layer.activity_regularizer is not None:
+                raise ArgumentError(
+                    f"layer {layer.name!r}: its activity_regularizer would count partners and swapped frames "
+                    'too: leave it out, or give batch_norm_frames="all"'
+                )
         self._weight = self.add_weight(
             shape=(), initializer="zeros", trainable=False, autocast=False, dtype="float32", name="weight"
         )

@@ -595,3 +595,23 @@ def test_layers_that_are_much_like_them_are_taken(layer):
     x["partner"] = x["image"]
     outcome = TAF(ends_with(layer()), {"slow": 0.0}).term(**sampled(x))
     np.testing.assert_allclose(outcome.delta, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Dense(2, activity_regularizer="l2", name="own"),
+        lambda: layers.ActivityRegularization(0.1, name="own"),
+    ],
+)
+def test_partners_act_through_the_term_alone(layer):
+    """A penalty for what layers return would be one for partners and swapped frames too."""
+    message = (
+        "^layer 'own': its activity_regularizer would count partners and swapped frames too: leave it out"
+    )
+    with pytest.raises(ArgumentError, match=message):
+        TAF(ends_with(layer()), {"slow": 0.0})
+    for options in ({"batch_norm_frames": "all"}, {"change_rates": {"slow": INF}}):
+        assert TAF(ends_with(layer()), **({"change_rates": {"slow": 0.0}} | options)).term.branches == (
+            "slow",
+        )
