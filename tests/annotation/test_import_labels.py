@@ -267,18 +267,6 @@ def test_labels_without_a_frame_are_named(tmp_path, masks, movie, capsys):
     assert not (tmp_path / "my_data/labels/street/000500.png").exists()
 
 
-def test_labels_in_the_folder_of_another_video_are_not_this_ones(tmp_path, movie, capsys):
-    masks = tmp_path / "export"
-    for video in ("park", "street"):
-        (masks / "SegmentationClass" / video).mkdir(parents=True)
-        write_masks(masks, {f"{video}/{n:06d}": label(n + (video == "park")) for n in KEYS})
-    assert imported(tmp_path / "my_data", masks, movie) == 1
-    err = capsys.readouterr().err
-    assert "left out: park/000010.png: its name tells no frame of the videos" in err
-    assert "left out: street" not in err
-    np.testing.assert_array_equal(stored(tmp_path / "my_data", 30), expected(30))
-
-
 def test_no_usable_label_is_refused(tmp_path, movie, capsys):
     masks = street_masks(tmp_path / "export", KEYS, video="harbour")
     line = refused(capsys, imported(tmp_path / "my_data", masks, movie))

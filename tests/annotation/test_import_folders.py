@@ -1,0 +1,20 @@
+"""Numbers alone in the folders of several videos: each label goes to its own."""
+
+import cv2
+import numpy as np
+from labelled_street import label, run, write_masks, write_video
+
+KEYS = (10, 30, 50, 70, 90, 110)
+
+
+def test_labels_in_the_folder_of_another_video_are_not_this_ones(tmp_path, capsys):
+    masks, out, movie = tmp_path / "export", tmp_path / "my_data", write_video(tmp_path / "street.avi")
+    for video in ("park", "street"):
+        (masks / "SegmentationClass" / video).mkdir(parents=True)
+        write_masks(masks, {f"{video}/{n:06d}": label(n + (video == "park")) for n in KEYS})
+    assert run(masks, f"--video={movie}", f"--output_dir={out}", "--temporal_context=3") == 1
+    err = capsys.readouterr().err
+    assert "left out: park/000010.png: its name tells no frame of the videos" in err
+    assert "left out: street" not in err
+    stored = cv2.imread(str(out / "labels/street/000030.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, np.uint8([255, 1, 0])[label(30)])
