@@ -64,8 +64,8 @@ def _main(arguments: list[str] | None) -> int:
     if made.left_out:
         print(f"labels left out: {len(made.left_out)}, named above", file=sys.stderr)
     first = next(iter(videos.values()))
-    context = options.temporal_context if made.has_partners else None
-    print("\n".join(commands(options.output_dir, options.image_size or first.size, context, first.source)))
+    size = options.image_size or first.size
+    print("\n".join(commands(options.output_dir, size, made.reach, first.source)))
     return 1 if made.left_out else 0
 
 

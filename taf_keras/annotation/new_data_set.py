@@ -35,6 +35,7 @@ from taf_keras.annotation.import_record import forget_frames, new_record, read_r
 from taf_keras.annotation.labelled_frames import LabelledFrames, labelled_frames
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.hold_out import Keys
+from taf_keras.config import OWN_TEMPORAL_CONTEXT
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.files import write_json, writes
 from taf_keras.label_formats.export import Export
@@ -67,7 +68,8 @@ class NewDataSet:
         pixels: labelled frames -> int64 (256,), how many pixels have each id.
         train, val: numbers of the labelled frames of each video.
         tested: how many labelled frames test.csv has, which train and val have not.
-        has_partners: whether a labelled frame of train.csv has another within the temporal context.
+        reach: a temporal context within which labelled frames of train.csv have others, frames: the one that
+            a training begins with, else that of the import; None where there is none.
         unlabelled_share: of the pixels of this export, those that nobody has labelled.
         left_out: labels that could not be used.
         notes: sentences for the user.
@@ -78,7 +80,7 @@ class NewDataSet:
     train: Keys
     val: Keys
     tested: int
-    has_partners: bool
+    reach: int | None
     unlabelled_share: float
     left_out: list[BadFileError]
     notes: list[str]
@@ -149,12 +151,13 @@ def make_data_set(
             )
     with writes(output_dir):
         record.save(output_dir)
-    partners = has_partners(rows["train.csv"], settings.temporal_context)
-    if not partners:
+    contexts = (OWN_TEMPORAL_CONTEXT, settings.temporal_context)
+    reach = next((context for context in contexts if has_partners(rows["train.csv"], context)), None)
+    if reach is None:
         notes.append("no frame beside a labelled one: TAF has no partners, --method=baseline trains without")
     share = frames.unlabelled / max(1, frames.total)
     for_test = len(tested & set(pixels))
-    return NewDataSet(classes, pixels, train, val, for_test, partners, share, frames.left_out, notes)
+    return NewDataSet(classes, pixels, train, val, for_test, reach, share, frames.left_out, notes)
 
 
 def _compare(frames: LabelledFrames, footage: Footage, stills: Mapping[Place, Path]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.decode import read_image
-from taf_keras.clips.exported_classes import load_classes
+from taf_keras.clips.exported_classes import load_classes, load_trained_size
 from taf_keras.errors import UserError
 from taf_keras.sizes import Size
 from taf_keras.storage.run import Run
@@ -72,7 +72,7 @@ class Model:
         self.classes: ClassTable = load_classes(self.export)
         run = Run(self.export.parent)
         trained = run.config.data.image_size if run.config_file.is_file() else None
-        self.size = trained or size
+        self.size = trained or load_trained_size(self.export) or size
         self._serve = None
 
     def load(self) -> None:

@@ -48,8 +48,8 @@ def load_split(
     """The clips around the labelled frames of data_dir/SPLIT.csv. Its files are not looked at.
 
     The frames of a clip are those of the same video within `temporal_context` frames of the key frame.
-    Without val.csv the key frames of train.csv make both splits, more than 30 frames apart, and more than
-    twice `temporal_context` (`hold_out`).
+    Without val.csv the key frames of train.csv make both splits, more than 30 frames apart unless that
+    costs half of those that train, and more than twice `temporal_context` (`hold_out`).
 
     Args:
         allow_outside_files: let pass absolute paths, and paths and links that lead out of `data_dir`.
@@ -61,8 +61,7 @@ def load_split(
     path = _list_file(data_dir, "train" if divided else split)
     clips, note = _clips(path, data_dir, temporal_context, bad, allow_outside_files), ""
     if divided:
-        # One gap up to n_h = 15, so that trainings of several n_h have the same labels.
-        clips, note = _part(clips, split, 2 * max(temporal_context, TEMPORAL_CONTEXT), path)
+        clips, note = _part(clips, split, temporal_context, path)
     return Split(split, clips, classes, note=note)
 
 
@@ -121,12 +120,23 @@ def _clips(
     return clips
 
 
-def _part(clips: tuple[Clip, ...], split: str, gap_frames: int, path: Path) -> tuple[tuple[Clip, ...], str]:
+def _part(
+    clips: tuple[Clip, ...], split: str, temporal_context: int, path: Path
+) -> tuple[tuple[Clip, ...], str]:
     """The clips that train, or those that are set aside for validation; and a sentence on it."""
     keys: dict[str, list[int]] = defaultdict(list)
     for clip in clips:
         keys[clip.source_video].append(clip.key_number)
-    train, val = hold_out(keys, gap_frames=gap_frames)
+    train, val = hold_out(keys, gap_frames=2 * temporal_context)
+    # One gap up to n_h = 15, so that trainings of several n_h have the same labels, unless that costs half.
+    wide, _ = hold_out(keys, gap_frames=2 * max(temporal_context, TEMPORAL_CONTEXT))
+    if 2 * sum(map(len, wide.values())) >= sum(map(len, train.values())):
+        train = wide
+    if not train:
+        raise UserError(
+            f"{path}: all {len(clips)} labels lie within {2 * temporal_context} frames of those that are set "
+            "aside for validation: give a smaller --temporal_context, or a val.csv"
+        )
     held = sum(map(len, val.values()))
     if not held:
         if split == "train":

@@ -51,7 +51,14 @@ def test_frames_too_far_apart_leave_the_baseline(tmp_path, masks, capsys):
     assert "--flagfile=own_video --data_dir=my_data --temporal_context=10 --image_size" in train
 
 
-@pytest.mark.parametrize(("context", "said"), [(3, ""), (2, " --temporal_context=2")])
+def test_a_training_begins_with_its_own_context_where_that_reaches_a_partner(tmp_path, masks, capsys):
+    """However many frames were taken from the video."""
+    movie = write_video(tmp_path / "street.avi")
+    assert run(masks, f"--video={movie}", "--output_dir=my_data", "--temporal_context=9") == 0
+    assert not any("--temporal_context" in line for line in printed(capsys))
+
+
+@pytest.mark.parametrize(("context", "said"), [(3, ""), (15, " --temporal_context=15")])
 def test_checks_and_training_have_one_context(context, said):
     checks, train, _ = commands(Path("d"), (48, 72), context, Path("street.mp4"))
     assert checks == f"python -m taf_keras.check --dataset=manifest --data_dir=d{said}"

@@ -15,8 +15,9 @@ from taf_keras.annotation.prelabels import (
     told_apart,
     write_prelabels,
 )
-from taf_keras.annotation.uncertainty import labels_of_size, mean_entropy
+from taf_keras.annotation.uncertainty import Model, labels_of_size, mean_entropy
 from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.exported_classes import write_classes
 from taf_keras.errors import UserError
 
 CLASSES = ClassTable(("road", "car", "sky"), ((128, 64, 128), (0, 0, 142), (70, 130, 180)))
@@ -192,3 +193,11 @@ def test_the_model_chooses_and_labels(run_folder, tmp_path, place, capsys):
     sheet = cv2.imread(str(folder / "prelabels" / "contact_sheet.jpg"))
     assert sheet.shape == cv2.imread(str(folder / "contact_sheet.jpg")).shape
     assert "cvat.zip as CVAT's" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kept", "expected"), [((48, 72), (48, 72)), (None, (9, 9))])
+def test_an_export_alone_sees_frames_as_large_as_in_its_training(tmp_path, kept, expected):
+    """Without its run; the size that the caller gives is for exports that know none."""
+    (tmp_path / "saved_model.pb").touch()
+    write_classes(tmp_path, ClassTable(("a",), ((0, 0, 0),)), kept)
+    assert Model(tmp_path, (9, 9)).size == expected

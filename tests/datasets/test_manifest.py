@@ -190,6 +190,17 @@ def test_without_val_csv_the_last_part_of_train_csv_is_set_aside(root):
     assert reader.splits(str(root)) == ("train", "val")
 
 
+def test_dense_labels_are_set_aside_with_a_smaller_gap(root):
+    """A frame further apart than its partners and its own partners reach."""
+    rows = [f"quay,{n},{n}.png,l{n}.png" for n in range(30)]
+    write_list(root, "\n".join([HEADER, *rows]) + "\n")
+    train, val = (reader.load_split(str(root), name, 3) for name in ("train", "val"))
+    assert [clip.key_number for clip in val.clips] == list(range(24, 30))
+    assert [clip.key_number for clip in train.clips] == list(range(18))
+    with pytest.raises(UserError, match="all 30 labels lie within 24 frames of those that are set aside"):
+        reader.load_split(str(root), "train", 12)
+
+
 def test_too_few_labels_are_all_trained_on_with_a_word(root):
     split = reader.load_split(str(root), "train", 4)
     assert len(split.clips) == 3
