@@ -15,7 +15,6 @@ from taf_keras.config import DataConfig
 from taf_keras.datasets.load import load_split
 
 SIZE = (96, 96)  # of the frames, px
-CONTEXT = 15  # frames to the farthest partner: these clips are slow
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 
 
@@ -26,8 +25,7 @@ def split(name: str) -> tk.Split:
 
 def pairs():
     """Batches of 4 key frames and 4 partners, for `fit`."""
-    size = {"image_size": SIZE, "crop_size": SIZE}
-    return tk.pairs(split("train"), key_frames=4, temporal_context=CONTEXT, workers=1, **size)
+    return tk.pairs(split("train"), key_frames=4, image_size=SIZE, crop_size=SIZE, workers=1)
 
 
 def frames():
