@@ -186,9 +186,8 @@ class TAF(keras.Model):
             return super().evaluate(*args, **kwargs)
 
     def test_step(self, *args, **kwargs):
-        with (
-            _evaluation()
-        ):  # of `test_on_batch` too, and of replicas, each a thread with a context of its own
+        # Of `test_on_batch` too, and of replicas, each of which is a thread with a context of its own.
+        with _evaluation():
             return super().test_step(*args, **kwargs)
 
     def get_metrics_result(self):
