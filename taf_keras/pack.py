@@ -25,10 +25,10 @@ from taf_keras.clips.clip import Clip, FilePart, Split
 from taf_keras.clips.image_files import inspect_image, read_bytes
 from taf_keras.config import (
     DATASETS,
-    OWN_TAF_WEIGHT,
-    OWN_TEMPORAL_CONTEXT,
     TEMPORAL_CONTEXT,
     DataConfig,
+    default_taf_weight,
+    default_temporal_context,
 )
 from taf_keras.datasets import load
 from taf_keras.datasets.options import add_data_options, data_config
@@ -76,12 +76,17 @@ def pack(data: DataConfig, output_dir: Path, splits: Sequence[str], shard_bytes:
         print(_summary(split.name, clips, shards.sizes))
     for error in bad.found:
         print(f"left out {error}")
-    if data.dataset == "manifest":
-        own = f"--temporal_context={OWN_TEMPORAL_CONTEXT} --taf_weight={OWN_TAF_WEIGHT:g}"
-        print(f"--dataset=manifest begins with {own}; --dataset=packed needs these flags for it")
+    if (own := _flags(data.dataset)) != _flags("packed"):
+        print(f"--dataset={data.dataset} begins with {own}; --dataset=packed needs these flags for it")
     with writes(output_dir / INDEX):
         marker.write_text(json.dumps(index))  # still there where the disk is full
         marker.replace(output_dir / INDEX)
+
+
+def _flags(dataset: str) -> str:
+    """Those whose defaults depend on the data set, with what a training begins with."""
+    weight = default_taf_weight(dataset, "taf")
+    return f"--temporal_context={default_temporal_context(dataset)} --taf_weight={weight:g}"
 
 
 def _prepare(folder: Path) -> Path:
