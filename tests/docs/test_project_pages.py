@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from options import EVALUATE, TRAIN, commands, documented
 
+import taf_keras
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 PAGES = [*(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY"))]
@@ -35,10 +37,11 @@ def test_options_commands_and_files_that_it_names_are_there(file):
     assert not missing
 
 
-def test_commands_that_the_pages_name_without_python_are_there():
+def test_commands_and_functions_that_the_pages_name_are_there():
+    known = commands() | {"taf_keras.flags"}  # which the wheel alone has
+    known |= {f"taf_keras.{name}" for name in taf_keras.__all__}
     for text in (file.read_text(encoding="utf-8") for file in PAGES):
-        for name in re.findall(r"`taf_keras\.([a-z]\w*)`", text):
-            assert f"taf_keras.{name}" in commands() | {"taf_keras.flags"}  # which the wheel alone has
+        assert set(re.findall(r"`(taf_keras\.\w+)`", text)) <= known
 
 
 def test_the_changelog_begins_with_the_version_that_is_built():
