@@ -10,6 +10,7 @@ import keras
 from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import sha256
+from taf_keras.models.functional import functional_fault
 from taf_keras.models.layers import ResizeLike
 
 
@@ -67,31 +68,16 @@ def _from_keras(config: ModelConfig):
 
 
 def _fault(network, num_classes: int) -> str | None:
-    if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
-        return f"made a {type(network).__name__}, must be a functional keras.Model"
-    if has_own_call(network):
-        return (
-            f"made a {type(network).__name__} with a call() of its own, must be keras.Model(inputs, outputs)"
-        )
-    inputs, outputs = network.inputs, network.outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        return f"has {len(inputs)} inputs and {len(outputs)} outputs, must have one of each"
-    if isinstance(network.output, dict):
-        return "returns a dict, must return the logits themselves"
-    image, logits = inputs[0].shape, outputs[0].shape
-    if len(image) != 4 or image[3] != 3:
-        return f"takes {image}, must take RGB (batch, height, width, 3)"
-    if len(logits) != 4 or logits[3] != num_classes:
-        return f"returns {logits}, must return logits (batch, height, width, {num_classes})"
-    if _is_softmax(outputs[0]):
+    if fault := functional_fault(network):
+        return fault
+    (image,), (logits,) = network.inputs, network.outputs
+    if len(image.shape) != 4 or image.shape[3] != 3:
+        return f"takes {image.shape}, must take RGB (batch, height, width, 3)"
+    if len(logits.shape) != 4 or logits.shape[3] != num_classes:
+        return f"returns {logits.shape}, must return logits (batch, height, width, {num_classes})"
+    if _is_softmax(logits):
         return "ends with a softmax, must return logits: the loss and the export take their softmax"
     return None
-
-
-def has_own_call(model: keras.Model) -> bool:
-    """Whether its class has a `call` of the user's, which Keras calls in place of the graph."""
-    owner = next(base for base in type(model).__mro__ if "call" in vars(base))
-    return not owner.__module__.startswith("keras.")
 
 
 def _is_softmax(tensor) -> bool:

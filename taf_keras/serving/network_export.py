@@ -10,6 +10,7 @@ import keras
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.palette import distinct_colours
 from taf_keras.errors import ArgumentError
+from taf_keras.models.functional import functional_fault
 
 
 def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTable) -> None:
@@ -32,11 +33,8 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
         >>> network = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
         >>> export(network, "exported", ["road", "car"])
     """
-    if fault := _fault(network):
-        raise ArgumentError(
-            f"network: {fault}; allowed is a keras.Model(inputs, outputs) of one input and one output, such "
-            "as TAF(…).network"
-        )
+    if fault := functional_fault(network):
+        raise ArgumentError(f"network: {fault}; of a TAF it is TAF(…).network")
     if keras.backend.backend() != "tensorflow":
         raise ArgumentError(
             f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the "
@@ -50,12 +48,3 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     if outputs != len(classes):
         raise ArgumentError(f"classes: {len(classes)} are named, and the network has {outputs} outputs")
     export_model(network, classes, Path(folder))
-
-
-def _fault(network) -> str | None:
-    tensors = [getattr(network, name, None) for name in ("inputs", "outputs")]
-    if not isinstance(network, keras.Model) or None in tensors:
-        return f"a {type(network).__name__} has no functional graph"
-    if [len(each) for each in tensors] != [1, 1]:
-        return f"it has {len(tensors[0])} inputs and {len(tensors[1])} outputs"
-    return "it returns a dict" if isinstance(network.output, dict) else None

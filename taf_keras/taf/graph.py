@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from taf_keras.errors import ArgumentError
-from taf_keras.models.own import has_own_call
+from taf_keras.models.functional import functional, functional_fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +53,10 @@ def graph_of(network: keras.Model) -> Graph:
 
     Raises: ArgumentError for any other model.
     """
-    functional = _functional(network)
-    if functional is None:
-        raise ArgumentError(
-            f"network {getattr(network, 'name', network)!r}: has no functional graph, which the swap needs: "
-            "build it by keras.Model(inputs, outputs), without a call() of its own"
-        )
-    for what, tensors in (("input", functional.inputs), ("output", functional.outputs)):
-        if len(tensors) != 1:
-            raise ArgumentError(
-                f"network {network.name!r}: has {len(tensors)} {what}s; allowed is one: "
-                f"wrap keras.Model with the {what} that is meant"
-            )
-    if isinstance(functional.output, dict):  # a loss takes it by its name, and TAF gives the tensor alone
-        raise ArgumentError(
-            f"network {network.name!r}: returns a dict, {{{next(iter(functional.output))!r}: …}}; allowed is "
-            "one tensor: keras.Model(network.inputs, network.outputs[0])"
-        )
+    if fault := functional_fault(network):
+        raise ArgumentError(f"network {getattr(network, 'name', network)!r}: {fault}")
     builder = _Builder()
-    outputs = builder.add(functional, [0], prefix="")
+    outputs = builder.add(functional(network), [0], prefix="")
     return Graph(tuple(builder.steps), 0, outputs[0])
 
 
@@ -90,7 +75,7 @@ class _Builder:
                     continue
                 name = prefix + node.operation.name
                 inputs = {id(tensor): numbers[id(tensor)] for tensor in node.input_tensors}
-                nested = _functional(node.operation)
+                nested = functional(node.operation)
                 if nested is not None and _passes_inputs_on(node, nested):
                     own = [
                         self.cast(inputs[id(tensor)], tensor, inner)
@@ -115,15 +100,6 @@ class _Builder:
         self.steps.append(cast)
         self.tensors += 1
         return cast.outputs[0]
-
-
-def _functional(operation):
-    """The operation as a functional model whose graph is all that it does; None where it is none."""
-    if not isinstance(operation, keras.Model) or has_own_call(operation):
-        return None
-    if isinstance(operation, keras.Sequential):
-        operation = getattr(operation, "_functional", None)
-    return operation if hasattr(operation, "_nodes_by_depth") else None
 
 
 def _passes_inputs_on(node, nested) -> bool:

@@ -32,13 +32,11 @@ class Subclass(keras.Model):
         (lambda: keras.Sequential([layers.Conv2D(2, 1)]), "a Sequential has no functional graph"),
         (lambda: "network.keras", "a str has no functional graph"),
         (lambda: network_of(outputs_of=lambda x: {"seg": x}), "it returns a dict"),
-        (lambda: network_of(outputs_of=lambda x: [x, x]), "it has 1 inputs and 2 outputs"),
+        (lambda: network_of(outputs_of=lambda x: [x, x]), "it has 2 outputs"),
     ],
 )
 def test_what_is_no_such_network_is_refused(network, fault, tmp_path):
-    message = (
-        rf"^network: {fault}; allowed is a keras.Model\(inputs, outputs\) of one input and one output, such"
-    )
+    message = rf"^network: {fault}.*; allowed is .*; of a TAF it is TAF\(…\).network$"
     with pytest.raises(ValueError, match=message):
         tk.export(network(), str(tmp_path / "exported"), CLASSES)
     assert not list(tmp_path.iterdir())

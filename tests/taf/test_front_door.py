@@ -517,7 +517,7 @@ def test_a_list_of_one_is_the_one():
 
 def test_a_dict_of_outputs_is_refused():
     message = (
-        r"^network 'net': returns a dict, \{'seg': …\}; allowed is one tensor: "
+        r"^network 'net': it returns a dict, \{'seg': …\}; allowed is one tensor: "
         r"keras.Model\(network.inputs, network.outputs\[0\]\)$"
     )
     with pytest.raises(ArgumentError, match=message):

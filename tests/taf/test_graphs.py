@@ -197,11 +197,11 @@ REFUSED = [
     (beside, ["double"], "layer 'double': has 2 outputs; allowed is a layer of one"),
     (nested, ["fast", "deep.fast"], "layer 'deep.fast': the network has none of this name; near are "),
     (nested, ["fast", "encoder.deep.fast"], "branch 'fast': another branch is the same layer"),
-    (OwnCall, ["slow"], "network 'own': has no functional graph, which the swap needs: build it by"),
-    (FunctionalWithOwnCall, ["slow"], "network 'own': has no functional graph, which the swap needs"),
-    (two_inputs, ["slow"], "network 'two': has 2 inputs; allowed is one"),
-    (two_outputs, ["slow"], "network 'two': has 2 outputs; allowed is one"),
-    (lambda: "a path", ["slow"], "network 'a path': has no functional graph"),
+    (OwnCall, ["slow"], "network 'own': a OwnCall has no functional graph; allowed is keras.Model("),
+    (FunctionalWithOwnCall, ["slow"], "network 'own': a FunctionalWithOwnCall has no functional graph"),
+    (two_inputs, ["slow"], "network 'two': it has 2 inputs; allowed is one"),
+    (two_outputs, ["slow"], "network 'two': it has 2 outputs; allowed is one"),
+    (lambda: "a path", ["slow"], "network 'a path': a str has no functional graph"),
 ]
 
 
