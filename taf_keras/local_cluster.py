@@ -88,8 +88,9 @@ def run(workers: int, flags: Sequence[str], train: Sequence[str] = TRAIN) -> int
 
 
 def _show(index: int, process: subprocess.Popen) -> None:
-    for line in process.stdout:
-        print(f"worker {index}: {line}", end="", flush=True)
+    with process.stdout as lines:
+        for line in lines:
+            print(f"worker {index}: {line}", end="", flush=True)
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:

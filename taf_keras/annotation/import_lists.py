@@ -90,7 +90,7 @@ def has_partners(rows: list[list[str]], context: int) -> bool:
 
 
 def write_list(path: Path, rows: list[list[str]], digest: str | None) -> tuple[str, Path | None]:
-    """Writes a list; of one without a row there is no file. A file that a user has changed is kept.
+    """Writes a list. A file that a user has changed is kept.
 
     Args:
         digest: of the file as it was written the last time.
@@ -98,15 +98,13 @@ def write_list(path: Path, rows: list[list[str]], digest: str | None) -> tuple[s
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([manifest.COLUMNS, *rows])
-    data, kept = text.getvalue().encode() if rows else b"", None
+    data, kept = text.getvalue().encode(), None
     with reads(path):
         before = path.read_bytes() if path.exists() else b""
     if before not in (b"", data) and _digest(before) != digest:
         kept = _free(path.with_name(f"{path.name}.before"))
         write_bytes(kept, before)
-    if not rows:
-        path.unlink(missing_ok=True)
-    elif before != data:
+    if before != data:
         write_bytes(path, data)
     return _digest(data), kept
 

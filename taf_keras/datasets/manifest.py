@@ -6,7 +6,8 @@ data_dir/train.csv      clip,frame,image,label     the header, then a line per f
                         harbour,121,frames/121.jpg,labels/121.png
 
 `clip` names the video, `frame` is the number of the frame in it, `image` and `label` are files in data_dir;
-`label` is empty where there is none. Without val.csv the last part of train.csv is validated on.
+`label` is empty where there is none. Without val.csv the last part of train.csv is validated on; with a
+val.csv of the header alone, nothing is.
 
 A label map holds ids (grey, a palette's indices, or black and white) or the classes' colours, as
 classes.json (`class_file`) says.
@@ -75,9 +76,14 @@ def load_list(data_dir: str, split: str) -> Split:
 
 
 def splits(data_dir: str) -> tuple[str, ...]:
-    """The splits whose lists exist, and `val` where a part of train.csv can be set aside."""
+    """The splits whose lists exist, and `val` where a part of train.csv can be set aside.
+
+    A val.csv of the header alone asks for no validation.
+    """
     found = [name for name in SPLITS if _list_file(data_dir, name).is_file()]
-    if "train" in found and "val" not in found and _has_labels(data_dir, LEAST):
+    if "val" in found and _is_empty(_list_file(data_dir, "val")):
+        found.remove("val")
+    elif "train" in found and "val" not in found and _has_labels(data_dir, LEAST):
         found.insert(1, "val")
     return tuple(found)
 
@@ -87,6 +93,12 @@ def splits(data_dir: str) -> tuple[str, ...]:
 
 def _list_file(data_dir: str, split: str) -> Path:
     return Path(data_dir) / f"{split}.csv"
+
+
+def _is_empty(path: Path) -> bool:
+    with suppress(UserError):  # a fault, which training will meet
+        return next(_rows(path), None) is None
+    return False
 
 
 def _has_labels(data_dir: str, count: int) -> bool:

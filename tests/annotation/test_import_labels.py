@@ -322,7 +322,7 @@ def test_stills_alone_have_no_partners(tmp_path, masks, capsys):
 def test_the_share_for_validation(tmp_path, masks, movie, share, val):
     out = tmp_path / "my_data"
     assert imported(out, masks, movie, f"--val_share={share}") == 0
-    assert (out / "val.csv").exists() == bool(val)
+    assert manifest.splits(str(out)) == (("train", "val") if val else ("train",))
     assert keys(out, "train") == sorted(set(KEYS) - set(val))
 
 
@@ -338,7 +338,7 @@ def test_labels_near_those_of_validation_are_left_out_of_training(tmp_path, movi
 def test_too_few_labels_are_not_divided(tmp_path, movie, capsys):
     masks = street_masks(tmp_path / "export", (10, 30))
     assert imported(tmp_path / "my_data", masks, movie) == 0
-    assert not (tmp_path / "my_data/val.csv").exists()
+    assert (tmp_path / "my_data/val.csv").read_text() == "clip,frame,image,label\n"
     assert "0 for validation: none is set aside" in capsys.readouterr().out
 
 

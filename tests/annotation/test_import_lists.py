@@ -81,7 +81,7 @@ def test_a_list_of_val_that_was_changed_is_not_removed(add, out):
     (out / "val.csv").write_text(mine)
     assert add(KEYS, NEAR, "--val_share=0") == 0
     assert (out / "val.csv.before").read_text() == mine
-    assert not (out / "val.csv").exists()
+    assert (out / "val.csv").read_text() == "clip,frame,image,label\n"
 
 
 def test_a_record_of_before_has_no_digests(add, out):

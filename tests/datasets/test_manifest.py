@@ -190,6 +190,16 @@ def test_without_val_csv_the_last_part_of_train_csv_is_set_aside(root):
     assert reader.splits(str(root)) == ("train", "val")
 
 
+def test_a_val_csv_of_the_header_alone_sets_nothing_aside(root):
+    rows = [f"quay,{n},{n}.png,l{n}.png" for n in range(0, 100, 10)]
+    write_list(root, "\n".join([HEADER, *rows]) + "\n")
+    (root / "val.csv").write_text(f"{HEADER}\n")
+    assert reader.splits(str(root)) == ("train",)
+    assert len(reader.load_split(str(root), "train", 3).clips) == 10
+    (root / "val.csv").write_text("clip,image\n")  # no such list: training says so
+    assert reader.splits(str(root)) == ("train", "val")
+
+
 def test_dense_labels_are_set_aside_with_a_smaller_gap(root):
     """A frame further apart than its partners and its own partners reach."""
     rows = [f"quay,{n},{n}.png,l{n}.png" for n in range(30)]
