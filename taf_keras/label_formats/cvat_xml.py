@@ -6,9 +6,10 @@ shows them.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from taf_keras.sizes import Size
 TOOL = "CVAT"
 _DRAWN = ("polygon", "mask", "box", "ellipse")
 _NOT_DRAWN = ("polyline", "points", "cuboid", "skeleton", "tag")
+_NUMBERED = re.compile(r"frame_[0-9]+")  # what CVAT calls a frame of a video: no file's name
 
 
 def read(path: Path, folder: Path | None = None) -> Export:
@@ -70,8 +72,9 @@ def _colour(text: str | None) -> Colour | None:
 
 def _images(root: ET.Element, path: Path, export: Export) -> list[tuple[str, Size, list[ET.Element]]]:
     """(name, size, shapes) of each <image>."""
-    found = []
-    for image in root.findall("image"):
+    images, found = root.findall("image"), []
+    _require_one_task([i for i in images if len(i) and _NUMBERED.fullmatch(i.get("name", ""))], path)
+    for image in images:
         name = image.get("name") or f"image {image.get('id')}"
         try:
             with as_written(name, TOOL):
@@ -86,9 +89,12 @@ def _frames(root: ET.Element, path: Path, export: Export) -> list[tuple[str, Siz
     tracks = root.findall("track")
     if not tracks:
         return []
+    _require_one_task(tracks, path)
+    original = root.find("meta//original_size")
+    if original is None:
+        raise UserError(f"{path.name}: is of a task of images: export it as CVAT for images 1.1")
     shown: dict[int, list[ET.Element]] = defaultdict(list)
     with as_written(path.name, TOOL):
-        original = root.find("meta//original_size")
         size = image_size(original.findtext("height"), original.findtext("width"))
         for track in tracks:
             for shape in track:
@@ -96,6 +102,16 @@ def _frames(root: ET.Element, path: Path, export: Export) -> list[tuple[str, Siz
                     shape.set("label", track.attrib["label"])
                     shown[int(shape.attrib["frame"])].append(shape)
     return [(f"frame_{number:06d}", size, shown[number]) for number in sorted(shown)]
+
+
+def _require_one_task(elements: Iterable[ET.Element], path: Path) -> None:
+    """Frames of a project's tasks have equal names, and the name of no video."""
+    tasks = {element.get("task_id") for element in elements}
+    if len(tasks) > 1:
+        raise UserError(
+            f"{path.name}: holds the frames of {len(tasks)} tasks, which may be different videos: "
+            "export each task by itself"
+        )
 
 
 def _label_map(name: str, size: Size, shapes: list[ET.Element], positions: Mapping[str, int]) -> np.ndarray:

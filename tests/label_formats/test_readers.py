@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import sys
+import xml.etree.ElementTree as ElementTree
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,43 @@ def test_boxes_are_filled_and_lines_and_points_are_not(tmp_path):
     assert export.said["attribute: not used"] == 1
     assert export.said["box or ellipse: filled, as in CVAT's own masks"] == 2
     assert export.said["image without a drawn label: not used"] == 1
+
+
+TWO_TASKS = "annotations.xml: holds the frames of 2 tasks, which may be different videos"
+
+
+def with_tasks(path: Path, tag: str, *tasks: int) -> Path:
+    """Gives the elements of a name the tasks of a project, in turns."""
+    root = ElementTree.fromstring(path.read_text())
+    for element, task in zip(root.findall(tag), cycle(tasks), strict=False):
+        element.set("task_id", str(task))
+    return tools.write(path, ElementTree.tostring(root, encoding="unicode"))
+
+
+def test_tracks_of_several_tasks_are_refused(tmp_path):
+    path = tools.cvat_video_xml(tmp_path, [3, 4])
+    assert len(read(with_tasks(path, "track", 7)).images) == 2
+    with pytest.raises(UserError, match=TWO_TASKS):
+        read(with_tasks(path, "track", 7, 8))
+
+
+def test_frames_of_several_tasks_are_refused_where_no_name_tells_them_apart(tmp_path):
+    path = with_tasks(tools.cvat_xml(tmp_path, [3, 4]), "image", 7, 8, 8)
+    assert len(read(path).images) == 2
+    path.write_text(path.read_text().replace(f"{still(3)}.png", "frame_000003"))
+    assert len(read(path).images) == 2  # the other task has real names
+    path.write_text(path.read_text().replace(f"{still(999)}.png", "frame_000999"))
+    assert len(read(path).images) == 2  # which nobody has labelled
+    path.write_text(path.read_text().replace(f"{still(4)}.png", "frame_000003"))
+    with pytest.raises(UserError, match=TWO_TASKS):
+        read(path)
+
+
+def test_stills_exported_as_a_video_say_which_export_to_take(tmp_path):
+    path = tools.cvat_video_xml(tmp_path, [3])
+    path.write_text(path.read_text().replace("original_size", "other_size"))
+    with pytest.raises(UserError, match=r"is of a task of images: export it as CVAT for images 1\.1"):
+        read(path)
 
 
 def test_masks_circles_and_ignored_shapes_of_labelme(tmp_path):
