@@ -50,15 +50,24 @@ def pack(data: DataConfig, output_dir: Path, splits: Sequence[str], shard_bytes:
         output_dir: made if it does not exist; empty, or left by a packing that was interrupted.
         shard_bytes: largest size of a shard, unless a single clip is larger.
     Raises: UserError for a folder that holds something else, a file that cannot be used or written, a
-        training key frame without a partner where `data.temporal_context` > 0.
+        training key frame without a partner where `data.temporal_context` > 0, splits whose label maps have
+        other ids than those of the first.
     """
     marker = _prepare(output_dir)
     bad = BadFiles(data.on_bad_file)
-    checked = [_checked(data, name, bad) for name in splits]
+    loaded = [load.load_split(data, name, bad=bad) for name in splits]
+    classes = loaded[0].classes  # of its label maps: those of Cityscapes have one of two tables
+    for split in loaded:
+        if split.classes != classes:
+            raise UserError(
+                f"--data_dir={data.data_dir}: the label maps of {split.name} have other ids than those of "
+                f"{splits[0]}: give all splits one form, or pack one of them (--splits={splits[0]})"
+            )
+    checked = [_checked(data, split, bad) for split in loaded]
     index = {
         "format": FORMAT,
         "temporal_context": data.temporal_context,
-        "classes": describe_classes(load.class_table(data)),
+        "classes": describe_classes(classes),
         "shards": {},
         "splits": {},
     }
@@ -107,12 +116,13 @@ def _prepare(folder: Path) -> Path:
     return marker
 
 
-def _checked(data: DataConfig, name: str, bad: BadFiles) -> Split:
+def _checked(data: DataConfig, split: Split, bad: BadFiles) -> Split:
     """The split without bad files; as in training, only its own key frames must have partners."""
-    split = load.load_split(data, name, bad=bad)
     any_size = (1, 1)  # frames may differ in size here: it is training that resizes them, or refuses them
-    with Progress(f"checking {name} files") as progress:
-        return check_split(split, any_size, partners_within(data, "taf", name), bad, on_progress=progress)
+    with Progress(f"checking {split.name} files") as progress:
+        return check_split(
+            split, any_size, partners_within(data, "taf", split.name), bad, on_progress=progress
+        )
 
 
 def _read(clip: Clip, data: DataConfig, bad: BadFiles) -> Iterator[StoredFrame]:

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from taf_keras import pack
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import VOID
 from taf_keras.clips.decode import read_label
 from taf_keras.config import DataConfig
 from taf_keras.datasets import cityscapes as reader
-from taf_keras.datasets import load
+from taf_keras.datasets import load, packed
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.inspection.check import check_split
 
@@ -179,11 +180,7 @@ def test_an_unofficial_id_is_refused_and_255_is_void(root, raw):
 
 
 def test_train_ids_are_read_where_there_is_nothing_else(root):
-    for video, numbers in KEYS.items():
-        for number in numbers:
-            path(root, LABELS, video, number, "gtFine_labelIds").unlink()
-            ids = np.tile(np.uint8([*range(7, 19), 0, 0, 0, 255]), (8, 1))  # 7 means traffic_sign here
-            save(path(root, LABELS, video, number, "gtFine_labelTrainIds"), ids)
+    with_train_ids_alone(root)
     split = check_split(reader.load_split(str(root), "train", 15))
     ids = read_label(split.clips[0].key_frame.label, split.classes)
     assert ids[0].tolist() == [*range(7, 19), 0, 0, 0, VOID]
@@ -197,6 +194,44 @@ def test_both_kinds_side_by_side_mean_label_ids(root):
     split = reader.load_split(str(root), "train", 15)
     assert split.classes is reader.CLASSES
     assert all(clip.key_frame.label.endswith("_labelIds.png") for clip in split.clips)
+
+
+def with_train_ids_alone(root, split="train"):
+    """Every class once; 7 is traffic_sign here, and road in labelIds files."""
+    for video, numbers in KEYS.items():
+        for number in numbers:
+            path(root, LABELS, video, number, "gtFine_labelIds", split).unlink(missing_ok=True)
+            ids = np.tile(np.uint8([*range(7, 19), 0, 0, 0, 255]), (8, 1))
+            save(path(root, LABELS, video, number, "gtFine_labelTrainIds", split), ids)
+
+
+def packed_by_command(root, tmp_path, *flags):
+    pack.main(["--dataset=cityscapes", f"--data_dir={root}", f"--output_dir={tmp_path / 'packed'}", *flags])
+    return packed.load_split(str(tmp_path / "packed"), "train", 15)
+
+
+@pytest.mark.parametrize("train_ids", [False, True])
+def test_packed_label_maps_mean_what_they_meant(root, tmp_path, train_ids):
+    if train_ids:
+        with_train_ids_alone(root)
+    split, found = reader.load_split(str(root), "train", 15), packed_by_command(root, tmp_path)
+    assert found.classes == split.classes
+    label, expected = (each.clips[0].key_frame.label for each in (found, split))
+    np.testing.assert_array_equal(read_label(label, found.classes), read_label(expected, split.classes))
+
+
+def test_splits_with_other_ids_are_not_packed_into_one(root, tmp_path, capsys):
+    for folder in (SEQUENCES, LABELS):
+        (root / folder / "val").symlink_to(root / folder / "train")
+    packed_by_command(root, tmp_path)  # both have labelIds
+    (root / LABELS / "val").unlink()
+    with_train_ids_alone(root, split="val")
+    with pytest.raises(SystemExit):
+        pack.main(["--dataset=cityscapes", f"--data_dir={root}", f"--output_dir={tmp_path / 'other'}"])
+    assert capsys.readouterr().err == (
+        f"error: --data_dir={root}: the label maps of val have other ids than those of train: give all "
+        "splits one form, or pack one of them (--splits=train)\n"
+    )
 
 
 # --- What is refused --------------------------------------------------------------------------------
