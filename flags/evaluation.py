@@ -32,11 +32,11 @@ _REFUSED = {
     ),
     ("study", "checkpoint", "saved_model"): (
         lambda given: given["study"] and (given["checkpoint"] or given["saved_model"]),
-        "a study takes the latest checkpoint of each run",
+        "a study takes the checkpoint that each run reports",
     ),
     ("study", "eval_batch_size"): (
         lambda given: given["study"] and given["eval_batch_size"] is not None,
-        "a study takes one frame at a time",
+        "a study takes as many frames at once as have 2^21 pixels, at most 8",
     ),
     ("study", "scales", "flip", "save_label_ids"): (
         lambda given: given["study"] and (given["scales"] or given["flip"] or given["save_label_ids"]),
@@ -73,7 +73,8 @@ class Evaluation:
             the name of a video (a clip of a manifest) names the group of clips that the video is in, such as
             ^(.+)_ for the tracks of track_1, track_2. Empty: every video is a group.
         split: Split to evaluate. Empty: the evaluation split of the run, as in its metrics.json.
-        checkpoint: Path of a checkpoint (.weights.h5) of the run's network. Empty: the latest of the run.
+        checkpoint: Path of a checkpoint (.weights.h5) of the run's network. Empty: the one that
+            its metrics.json is of, or the latest.
         saved_model: Folder of an exported SavedModel to evaluate instead of a checkpoint. Empty: a checkpoint
             is evaluated.
         output_dir: Folder for metrics.json and the pictures, or for the study's table and figure. Empty:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from taf_keras.config import (
+    TEMPORAL_CONTEXT,
     Config,
     DataConfig,
     RuntimeConfig,
@@ -46,11 +47,13 @@ def _of_any_seed(folder: str | None, config: Config) -> str | None:
 def frames_seen(data: DataConfig, split: str) -> dict:
     """{setting: value} of those that decide which frames of a split are seen, and how large."""
     names = ["dataset", "data_dir", "image_size", "scene_seed", "drift", f"{split}_clips"]
-    if data.dataset == "synthetic":
-        names.remove("data_dir")  # the clips are the same wherever they are kept
     if split == "train":
         names += ["subset", "subset_seed", "label_fraction", "labels"]
-    return {name: getattr(data, name) for name in names}
+    values = {name: getattr(data, name) for name in names}
+    if data.dataset == "synthetic":
+        del values["data_dir"]  # the clips are the same wherever they are kept
+        values["temporal_context"] = max(TEMPORAL_CONTEXT, data.temporal_context)  # of longer clips
+    return values
 
 
 def settings(config: Config) -> dict[str, str]:

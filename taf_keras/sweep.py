@@ -20,6 +20,7 @@ percent; differences are to the reference arm), miou.png, and tensorboard/ with 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from taf_keras import command
 from taf_keras.command_line import TRAIN, parse_config
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm, parse_varied
-from taf_keras.experiments.comparison import compare, markdown
+from taf_keras.experiments.comparison import compare, markdown, uneven_classes
 from taf_keras.experiments.execute import INTERRUPTED, train_all
 from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.plan import Job, collect, parse_seeds, plan
@@ -84,6 +85,8 @@ def write_results(jobs: Sequence[Job], sweep: Sweep, folder: Path) -> None:
     log_hparams(jobs, tensorboard)
     plot_arms(table, sweep, folder / "miou.png", tensorboard)
     print(markdown(table, sweep.reference))
+    if warning := uneven_classes(results):
+        print(warning, file=sys.stderr)
     print(f"wrote   runs.csv, results.csv and miou.png in {folder}; tensorboard --logdir={tensorboard}")
 
 

@@ -9,12 +9,14 @@ goes on with those that were interrupted. The table is written to table1.csv.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from taf_keras import command
 from taf_keras.command_line import RECIPES, TRAIN, TRAIN_SHOWN, parse_config
 from taf_keras.experiments.arms import check_flags
+from taf_keras.experiments.comparison import uneven_classes
 from taf_keras.experiments.execute import INTERRUPTED, train_all
 from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS
@@ -56,9 +58,12 @@ def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
         print(describe_cost(jobs, given.sustained_tflops, TRAIN_SHOWN))
         return 0
     failed = train_all(jobs, given.output_dir, given.jobs, train, EXECUTORS[given.executor])
-    table = compare_with_paper(chosen, rows, collect(jobs))
+    results = collect(jobs)
+    table = compare_with_paper(chosen, rows, results)
     table.to_csv(given.output_dir / "table1.csv", index=False)
     print(markdown(table))
+    if warning := uneven_classes(results):
+        print(warning, file=sys.stderr)
     return int(bool(failed))
 
 

@@ -35,6 +35,14 @@ def latest_checkpoint(run: Run) -> Path:
     return _latest(run)[1]
 
 
+def reported_checkpoint(run: Run) -> Path:
+    """The checkpoint that a run's figures are of: what it exported; the newest where it has not ended.
+
+    Raises: UserError where there is none, or it is damaged.
+    """
+    return exported_checkpoint(run, run.config)[1] if run.has_ended else latest_checkpoint(run)
+
+
 def exported_checkpoint(run: Run, config: Config) -> tuple[int, Path]:
     """Step and path of the checkpoint whose weights the run exports: the newest, or the best.
 

@@ -19,9 +19,9 @@ from taf_keras.evaluation.evaluate import (
 )
 from taf_keras.evaluation.label_ids import label_id_writer
 from taf_keras.evaluation.multi_scale import multi_scale_predictor, require_scales
-from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.evaluation.pictures import write_pictures
-from taf_keras.files import write_json
+from taf_keras.files import write_json, writes
 from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
 from taf_keras.settings import text_of
@@ -45,7 +45,7 @@ def evaluate(
     Args:
         model_dir: folder of a run.
         split: `train`, `val` or `test`; None is the split of the run's own metrics.json.
-        checkpoint: a checkpoint file; None is the latest of the run.
+        checkpoint: a checkpoint file; None is that of the run's own metrics.json, or the latest.
         saved_model: folder of an exported model to evaluate instead.
         output_dir: None is model_dir/evaluation/<split>.
         data_dir: where the data set lies now, if not where it lay in training.
@@ -75,7 +75,7 @@ def evaluate(
         labels_of, probabilities_of = saved_model_predictor, saved_model_probabilities
     else:
         run.check_classes(classes.names)
-        source = Path(checkpoint) if checkpoint else latest_checkpoint(run)
+        source = Path(checkpoint) if checkpoint else reported_checkpoint(run)
         model = load_network(config, classes.names, source)
         labels_of, probabilities_of = network_predictor, network_probabilities
     if flip or scales != (1.0,):
@@ -85,7 +85,8 @@ def evaluate(
 
     clips = load_checked(data, split or evaluation_split(data), threads=runtime.threads)
     folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
-    folder.mkdir(parents=True, exist_ok=True)
+    with writes(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write = label_id_writer(folder / "label_ids", clips, classes) if save_label_ids else None
     remedy = "give a smaller --eval_batch_size" + " or smaller --scales" * several
     with Progress(f"evaluating {clips.name}") as progress, out_of_memory(remedy):

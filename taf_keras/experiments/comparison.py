@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import numpy as np
@@ -17,12 +17,37 @@ _COLUMNS = ["arm", "seeds", "pairs", *(metric + figure for metric in METRICS for
 
 
 def results_of(runs: Iterable[tuple[str, Run]]) -> pd.DataFrame:
-    """One row for each (arm's name, run): `arm`, `seed` and METRICS, shares in [0, 1].
+    """One row for each (arm's name, run): `arm`, `seed`, METRICS, shares in [0, 1], and `classes`.
+
+    `classes` is how many have an IoU: what is neither in the labels nor predicted has none.
 
     Raises: UserError for a run that has not ended, or whose files are damaged.
     """
-    rows = [(arm, run.seed, *(run.metrics[name] for name in METRICS)) for arm, run in runs]
-    return pd.DataFrame(rows, columns=["arm", "seed", *METRICS])
+    rows = [
+        (arm, run.seed, *(run.metrics[name] for name in METRICS), _with_iou(run.metrics["per_class_iou"]))
+        for arm, run in runs
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", *METRICS, "classes"])
+
+
+def _with_iou(per_class: Mapping[str, float]) -> int:
+    return sum(map(math.isfinite, per_class.values()))
+
+
+def uneven_classes(results: pd.DataFrame) -> str:
+    """A warning where the mIoU of some runs is the mean of more classes than that of others; else empty.
+
+    Args:
+        results: as of `results_of`.
+    """
+    least, most = results.classes.min(), results.classes.max()
+    if not least < most:
+        return ""
+    first = results[results.classes == most].iloc[0]
+    return (
+        f"warning: mIoU is the mean of {least} to {most} classes. One that no label has counts, with 0, "
+        f"where a run predicts it, as in {first.arm}, seed {first.seed}: compare the IoU of the others"
+    )
 
 
 def compare(results: pd.DataFrame, reference: str) -> pd.DataFrame:

@@ -50,6 +50,11 @@ def training_batches(
     return batches.map(jittered)
 
 
+def frames_at_once(height: int, width: int) -> int:
+    """As many frames as have 2^21 pixels together, at most 8: what evaluation takes unless it is told."""
+    return min(_MOST_FRAMES, max(1, _MOST_PIXELS // (height * width)))
+
+
 def evaluation_batches(
     split: Split,
     image_size: Size | None,
@@ -60,7 +65,7 @@ def evaluation_batches(
     """Key frames at full size without augmentation, in order.
 
     Args:
-        batch_size: frames of a batch; None is as many as have 2^21 pixels together, at most 8.
+        batch_size: frames of a batch; None is `frames_at_once`.
 
     Yields dicts with `image` uint8 (b, height, width, 3) and `label` uint8 (b, height, width), one
     size for all. Where replicas share the batches, the last one is filled up with frames whose label is
@@ -69,8 +74,7 @@ def evaluation_batches(
     share = share or Share()
     frames = padded = len(split.clips)
     if batch_size is None:
-        height, width = read_image(split.clips[0].key_frame.image, image_size).shape[:2]
-        batch_size = min(_MOST_FRAMES, max(1, _MOST_PIXELS // (height * width)))
+        batch_size = frames_at_once(*read_image(split.clips[0].key_frame.image, image_size).shape[:2])
     if share.replicas > 1:
         batch_size = _round_up(min(batch_size, frames), share.replicas)
         padded = _round_up(frames, batch_size)

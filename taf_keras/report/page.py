@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from taf_keras.experiments.comparison import uneven_classes
 from taf_keras.files import write_bytes, writes
 from taf_keras.pages.environment import environment
 from taf_keras.progress import clock
@@ -52,6 +53,7 @@ def _experiment(experiment: Experiment) -> dict:
             for metric, label in LABELS.items()
         ],
         "weights": weights(experiment),
+        "uneven": uneven_classes(experiment.results),
         "class_iou": classes(experiment, "per_class_iou"),
         "class_accuracy": classes(experiment, "per_class_accuracy"),
         "curves": [chart for column, chart in charts.items() if "/" not in column],
@@ -67,7 +69,8 @@ def _experiment(experiment: Experiment) -> dict:
 def _examples(runs: Iterable[Run]) -> tuple[int, list[dict]] | None:
     """(seed, its best, median and worst frames) of the first run that has them."""
     for run in runs:
-        paths = {path.stem: path for path in sorted(run.folder.glob("evaluation/*/*.png"))}
+        folder = run.folder / "evaluation" / run.metrics["split"]
+        paths = {path.stem: path for path in sorted(folder.glob("*.png"))}
         shown = [_photo(paths[name], f"{name} frames") for name in _EXAMPLES if name in paths]
         if shown:
             return run.seed, shown
@@ -103,15 +106,17 @@ def _command(experiment: Experiment, values: Sequence[dict[str, str]], names: Se
     for arm, settings_ in zip(experiment.arms, values, strict=True):
         flags = as_flags({name: text for name, text in changed(settings_).items() if name in names})
         lines.append(shlex.join(["--arm", f"{_plain(arm.name)}: {shlex.join(flags)}".rstrip()]))
-    common = as_flags({name: text for name, text in changed(values[0]).items() if name not in names})
+    given = {name for own in values for name in changed(own)}  # a default is that of a method
+    same = {name: text for name, text in values[0].items() if name in given and name not in names}
+    common = as_flags(same)
     if common:
         lines.append(f"-- {shlex.join(common)}")
     return " \\\n  ".join(lines)
 
 
 def _plain(name: str) -> str:
-    """An arm's name as the sweep takes it: of an arm that is named by its path, with no slashes."""
-    return name.lstrip("./").replace("/", "_") or "arm"
+    """An arm's name as the sweep's --arm takes it: without the slashes of a path, and without colons."""
+    return name.lstrip("./").replace("/", "_").replace(":", "_") or "arm"
 
 
 def _run(run: Run) -> tuple:

@@ -70,6 +70,13 @@ def compare(
     return pd.DataFrame(rows)
 
 
+def counted_classes(results: Sequence[tuple[str, int, np.ndarray]]) -> pd.DataFrame:
+    """How many classes have an IoU in each run: `arm`, `seed`, `classes`, as `uneven_classes` takes them."""
+    sums = [(model, seed, matrices.sum(axis=0)) for model, seed, matrices in results]
+    rows = [(model, seed, int(((own.sum(0) + own.sum(1)) > 0).sum())) for model, seed, own in sums]
+    return pd.DataFrame(rows, columns=["arm", "seed", "classes"])
+
+
 def describe(table: pd.DataFrame) -> str:
     """The mIoU of the models as lines for the terminal, in percent."""
     means = table[table["class"] == MEAN].drop_duplicates("model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from taf_keras.clips.subset import evenly_spaced, nearest_distances
 from taf_keras.config import DataConfig
 from taf_keras.errors import UserError, require
 from taf_keras.inspection.check import check_split, load_checked
+from taf_keras.pipeline.batches import frames_at_once
 
 INTERVALS = (0, 1, 3, 5, 7, 10, 14)  # frames
-_BATCH = 8  # as in `evaluation_batches`: the same batches give the same floats
 _REMEMBERED = 64  # label maps: windows of one video overlap by less
 
 
@@ -36,13 +37,20 @@ class Footage:
     intervals: tuple[int, ...]
     threads: int = 2
 
+    @cached_property
+    def batch_size(self) -> int:
+        """Frames at once, as in evaluation: the same batches give the same floats."""
+        (first,) = self.images([self.split.clips[0].key_frame])
+        return frames_at_once(*first.shape[:2])
+
     def batches(self, on_progress: Callable[[int, int], None] | None = None) -> Iterator[tuple[Clip, ...]]:
         """All clips in order, a few at a time; calls on_progress(clips done, clips in all) after each."""
         clips = self.split.clips
-        for begin in range(0, len(clips), _BATCH):
-            yield clips[begin : begin + _BATCH]
+        for begin in range(0, len(clips), self.batch_size):
+            batch = clips[begin : begin + self.batch_size]
+            yield batch
             if on_progress:
-                on_progress(min(begin + _BATCH, len(clips)), len(clips))
+                on_progress(begin + len(batch), len(clips))
 
     def partners(self, clips: Sequence[Clip], interval: int) -> Iterator[tuple[list[int], list[Frame]]]:
         """The frames `interval` frames after the key frames, then those before them.
@@ -84,8 +92,9 @@ class FramePredictions:
     def __call__(self, frames: Sequence[Frame]) -> list[np.ndarray]:
         """uint8 (height, width) of each frame."""
         new = list({f.identity: f for f in frames if f.identity not in self._known}.values())
-        for begin in range(0, len(new), _BATCH):
-            batch = new[begin : begin + _BATCH]
+        size = self._footage.batch_size
+        for begin in range(0, len(new), size):
+            batch = new[begin : begin + size]
             for frame, ids in zip(batch, self._predict(self._footage.images(batch)), strict=True):
                 self._known[frame.identity] = ids.astype(np.uint8)
         maps = [self._known[frame.identity] for frame in frames]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from taf_keras.clips.decode import read_image
-from taf_keras.devices import prepare
+from taf_keras.devices import out_of_memory, prepare
 from taf_keras.errors import require, require_one_of
 from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.charts import log_picture, save_chart
-from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
+from taf_keras.experiments.comparison import uneven_classes
+from taf_keras.files import writes
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
 from taf_keras.studies import attenuation, class_change, consistency, difference, predictions, swap_interval
@@ -92,7 +95,7 @@ def run_study(
     named = [(arm.name, run) for arm in arms for run in arm.runs]
     runs = [run for _, run in named]
     _check_branch(study, branch, runs)
-    checkpoints = list(map(latest_checkpoint, runs))
+    checkpoints = list(map(reported_checkpoint, runs))
     data, split = common_data(runs, split, data_dir)
     prepare()
     clips = chosen.clips if max_clips is None else max_clips
@@ -100,22 +103,26 @@ def run_study(
     for run in runs:
         run.check_classes(footage.split.classes.names)
     folder = Path(output_dir) if output_dir else runs[0].folder / "studies"
+    with writes(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if chosen.measure is None:
         groups = groups_of(footage.split.clips, expression)
         matrices = matrices_of_runs(runs, checkpoints, footage, folder / "confusion")
         results = [(name, run.seed, own) for (name, run), own in zip(named, matrices, strict=True)]
         table = difference.compare(results, footage.split.classes.names, groups)
         print(difference.describe(table))
+        if warning := uneven_classes(difference.counted_classes(results)):
+            print(warning, file=sys.stderr)
     else:
-        table = _measure(study, named, checkpoints, footage, branch)
+        with out_of_memory("smaller images need less"):
+            table = _measure(study, named, checkpoints, footage, branch)
 
-    folder.mkdir(parents=True, exist_ok=True)
     numbers = folder / f"{study}.csv"
     table.drop(columns="prediction", errors="ignore").to_csv(numbers, index=False)  # maps are for the picture
     picture = save_chart(chosen.plot(table, footage), folder / f"{study}.png")
+    print(f"wrote   {numbers}, {picture.name}")
     for run in runs:
         log_picture(read_image(str(picture)), f"studies/{study}", run.tensorboard / "studies")
-    print(f"wrote   {numbers}, {picture.name}")
     return table
 
 

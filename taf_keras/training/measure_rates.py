@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import Split
 from taf_keras.config import Config
-from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.multi_worker.connection import from_chief
 from taf_keras.pipeline.batches import reader_errors, training_batches
@@ -46,7 +46,7 @@ def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     zeros = (0.0,) * len(config.branches)
     free = replace(config, taf=replace(config.taf, change_rates=zeros, symmetric="both"))
     run = Run(config.taf.rates_from)
-    term = build_term(free, load_network(run.config, split.classes.names, latest_checkpoint(run)))
+    term = build_term(free, load_network(run.config, split.classes.names, reported_checkpoint(run)))
     deltas = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False).delta)
     steps = -(-PAIRS // (2 * free.key_frames_per_step))
     rates = [[] for _ in config.branches]

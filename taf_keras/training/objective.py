@@ -8,7 +8,7 @@ from dataclasses import replace
 import keras
 
 from taf_keras.config import Config
-from taf_keras.evaluation.network import latest_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.models.build import build_model
 from taf_keras.storage.run import Run
 from taf_keras.taf.moving_average import MovingAverage
@@ -72,5 +72,5 @@ def build_teacher(config: Config, network: keras.Model, class_names: Sequence[st
     if config.taf.method != "pseudo":
         return None
     run = Run(config.partner_labels.teacher)
-    trained = load_network(run.config, class_names, latest_checkpoint(run))
+    trained = load_network(run.config, class_names, reported_checkpoint(run))
     return lambda images: trained(images, training=False)

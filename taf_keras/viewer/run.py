@@ -14,7 +14,7 @@ from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.devices import out_of_memory, prepare
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.evaluation.evaluate import Predict, confusion_matrix, metrics, network_predictor
-from taf_keras.evaluation.network import exported_checkpoint, latest_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.files import writes
 from taf_keras.inspection.check import load_checked
 from taf_keras.pipeline.examples import read_key_frame
@@ -54,7 +54,7 @@ def view(
     prepare()
     classes = class_table(data)
     run.check_classes(classes.names)
-    source = exported_checkpoint(run, config)[1] if run.has_ended else latest_checkpoint(run)
+    source = reported_checkpoint(run)
     clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.threads)
     predict = network_predictor(load_network(config, classes.names, source))
     with Progress(f"evaluating {clips.name}") as progress, out_of_memory("smaller images need less"):

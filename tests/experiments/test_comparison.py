@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taf_keras.experiments.comparison import compare, markdown, student_t, with_error
+from taf_keras.experiments.comparison import compare, markdown, student_t, uneven_classes, with_error
 
 
 def results(**arms) -> pd.DataFrame:
@@ -54,6 +54,16 @@ def test_unpaired_seeds_enter_no_difference():
     )
     two = compare(results(a={0: 0.1, 1: 0.2}, b={0: 0.3, 1: 0.4, 2: 0.9}), "a")
     assert "| +20.00 ± 0.00 (2 pairs) |" in markdown(two, "a")
+
+
+def test_a_mean_over_more_classes_than_the_others_is_named():
+    """One pixel predicted as a class that no label has costs the mean of two classes a third."""
+    table = results(base={0: 0.8, 1: 0.8}, taf={0: 0.8, 1: 0.8 * 2 / 3}).assign(classes=[2, 2, 2, 3])
+    warning = uneven_classes(table)
+    assert warning.startswith("warning: mIoU is the mean of 2 to 3 classes.")
+    assert "as in taf, seed 1:" in warning
+    assert uneven_classes(table[:3]) == ""
+    assert uneven_classes(table[:0]) == ""
 
 
 def test_without_the_reference_there_are_means_but_no_differences():

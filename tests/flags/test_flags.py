@@ -285,8 +285,8 @@ def test_a_study_takes_several_runs():
     [
         ("--study=fig4", "--study=fig4: allowed are swap_interval, predictions, attenuation, class_change"),
         ("--model_dir=a,b", "model_dir=a,b, study=None: several runs need a --study"),
-        ("--study=class_change --checkpoint=a", "a study takes the latest checkpoint of each run"),
-        ("--study=class_change --saved_model=a", "a study takes the latest checkpoint of each run"),
+        ("--study=class_change --checkpoint=a", "a study takes the checkpoint that each run reports"),
+        ("--study=class_change --saved_model=a", "a study takes the checkpoint that each run reports"),
         ("--branch=stride32", "only a --study has a branch"),
         ("--max_clips=0", "only a --study has a branch or a number of clips"),
         ("--study=difference --scales=0.5,1", "a study takes frames as they are"),

@@ -107,6 +107,17 @@ def test_the_page_says_of_which_weights_its_figures_are(runs, tmp_path):
     assert "of the weights with the best validation for best; of the last ones for all other arms." in text
 
 
+def test_the_page_says_where_means_are_of_other_classes(tmp_path):
+    runs, said = tmp_path / "runs", "warning: mIoU is the mean of 2 to 3 classes."
+    for name, config in (("baseline", BASELINE), ("taf", Config())):
+        folder = write_run(runs / name / "seed-0", config, 0, 0.3, classes=("road", "car", "tram"))
+    assert said not in Elements(make_page(runs)).text
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["per_class_iou"]["tram"] = None  # neither in the labels nor predicted
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert said in Elements(make_page(runs)).text
+
+
 def test_the_reference_has_no_difference_to_itself(runs):
     """Also for a class that does not occur in one of its runs."""
     for seed, value in enumerate([None, 0.5, 0.5, 0.5, 0.5]):
@@ -204,6 +215,28 @@ def test_arms_of_one_folder_have_names_of_their_own(runs):
     }
 
 
+def test_examples_are_of_the_split_of_the_figures(runs):
+    pictures = {}
+    for split in ("test", "train", "val"):
+        path = runs / "taf" / "seed-1" / "evaluation" / split / "best.png"
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), np.full((8, 8, 3), len(pictures), np.uint8))
+        pictures[split] = base64.b64encode(path.read_bytes()).decode()
+    page = make_page(runs)
+    assert {split: text in page for split, text in pictures.items()} == {
+        "test": True, "train": False, "val": False,
+    }  # fmt: skip
+
+
+def test_clips_of_another_length_are_other_frames(runs):
+    """Synthetic scenes are drawn anew where clips are longer; up to 15 frames they are the same."""
+    for context, miou in ((7, 0.5), (30, 0.9)):
+        data = replace(BASELINE.data, temporal_context=context)
+        write_run(runs / f"n{context}", replace(BASELINE, data=data), 0, miou)
+    found, _ = report.group(report.gather([runs])[0])
+    assert [[arm.name for arm in e.arms] for e in found] == [["baseline", "n7", "taf"], ["n30"]]
+
+
 def test_pictures_are_in_the_page_as_they_are(runs):
     rng = np.random.default_rng(0)
     paths = [
@@ -261,6 +294,25 @@ def test_what_should_be_a_number_may_be_anything(runs):
 def test_nothing_in_the_page_is_exempt_from_escaping():
     template = resources.files("taf_keras.report") / "report.html.jinja"
     assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text(encoding="utf-8"))
+
+
+def test_the_command_keeps_what_is_the_default_of_another_method(tmp_path):
+    """λ = 1 is a baseline's own, of clips of one's own, and mean teacher has none."""
+    data = ["--dataset=manifest", "--data_dir=clips"]
+    flags = {"backbone=keras_cv:x": ["--method=baseline"], "mt": ["--method=mean_teacher", "--taf_weight=1"]}
+    for name, own in flags.items():
+        write_run(tmp_path / "runs" / name / "seed-0", parse(*data, *own), 0, 0.3)
+    page = Elements(make_page(tmp_path / "runs")).text
+    command = page[page.index("python -m taf_keras.sweep") :].split("Every run")[0]
+    words = shlex.split(command.replace("\\\n", " "))
+    arms = [words[i + 1] for i, word in enumerate(words) if word == "--arm"]
+    common = words[words.index("--") + 1 :]
+    study = build_sweep(arms, [], None, None, common)
+    repeated = {arm.name: parse(*common, *arm.flags) for arm in study.arms}
+    assert repeated == {
+        "backbone=keras_cv_x": parse(*data, "--method=baseline"),
+        "mt": parse(*data, *flags["mt"]),
+    }
 
 
 def test_the_command_repeats_the_runs(runs, tmp_path):

@@ -5,7 +5,7 @@ from study_examples import CLASSES, clip_of, footage_of
 
 from taf_keras.evaluation.confusion import summarise
 from taf_keras.studies.bootstrap import RESAMPLES, ious, resampled
-from taf_keras.studies.difference import MEAN, compare, describe, plot
+from taf_keras.studies.difference import MEAN, compare, counted_classes, describe, plot
 
 # Two frames of two groups, 16 pixels each; class 0 is in 8 of them, and class 1 in the others.
 # IoU of each class:         6/8, 8/10          8/8, 8/8
@@ -74,6 +74,16 @@ def test_differences_are_paired_by_seed():
     assert base.split()[:2] == ["base", "2"]
     assert "(1 of 2 seeds)" in taf
     assert "no seed in common" in other
+
+
+def test_classes_with_an_iou_are_counted():
+    """Class 2 is predicted once, by the second model, and class 3 nowhere."""
+    base, taf = np.zeros((2, 2, 4, 4), int)
+    base[:, :2, :2] = BASE
+    taf[:] = base
+    taf[1, 0, 2] = 1
+    counted = counted_classes([("base", 0, base), ("taf", 3, taf)])
+    assert counted.to_dict("list") == {"arm": ["base", "taf"], "seed": [0, 3], "classes": [2, 3]}
 
 
 def test_a_class_counts_where_it_occurs():

@@ -41,6 +41,16 @@ def test_single_frame_clips_are_refused_unless_no_interval_is_asked_for(tmp_path
     assert load_footage(data, "val", intervals=(0,)).intervals == (0,)
 
 
+def test_large_frames_are_taken_one_at_a_time():
+    """As in evaluation: as many as have 2^21 pixels together."""
+    small, large = (
+        footage_of(clip_of("a", {0: np.zeros(size, np.uint8)})) for size in ((8, 8), (1024, 2048))
+    )
+    assert (small.batch_size, large.batch_size) == (8, 1)
+    two = replace(large, split=replace(large.split, clips=large.split.clips * 2))
+    assert [len(batch) for batch in two.batches()] == [1, 1]
+
+
 def test_a_key_frame_without_partners_stays(tmp_path):
     footage = load_footage(camvid(tmp_path, [100, 102, 900]), "val")
     assert [len(clip.frames) for clip in footage.split.clips] == [2, 2, 1]

@@ -125,6 +125,13 @@ def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
         run_study("attenuation", [folder, str(unfinished)])
 
 
+def test_a_folder_that_cannot_be_made_ends_a_study_before_it_begins(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{MODULE}.load_network", None)  # nothing is loaded
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=f"^{tmp_path}/file"):
+        run_study("attenuation", [str(runs / "seed-0")], max_clips=1, output_dir=str(tmp_path / "file"))
+
+
 def test_means_over_seeds_have_standard_errors():
     """1, 2, 3 have the standard deviation 1: 1/√3 is the error of their mean."""
     table = pd.DataFrame({"n": [0, 0, 0, 5], "miou": [1.0, 2.0, 3.0, 4.0]})

@@ -17,8 +17,10 @@ from test_run import weights
 from taf_keras.config import RuntimeConfig, TrainingConfig
 from taf_keras.errors import PartlyDone, UserError
 from taf_keras.evaluation.evaluate import network_predictor
+from taf_keras.evaluation.network import reported_checkpoint
 from taf_keras.evaluation.run import evaluate
 from taf_keras.storage.checkpoint import best_until, checkpoints
+from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training import callbacks
 from taf_keras.training import checkpoints as saving
@@ -123,7 +125,8 @@ def test_the_best_validation_is_kept_and_exported(tmp_path, monkeypatch, capsys)
     assert list(kept) == [4, 6, 8]
     assert best_until(kept[8]) == (4, 0.9)
     assert (metrics["weights"], metrics["weights_step"]) == ("best", 4)
-    of_best = evaluate(str(folder), checkpoint=str(kept[4]), output_dir=str(tmp_path / "best"))
+    assert reported_checkpoint(Run(folder)) == kept[4]
+    of_best = evaluate(str(folder), output_dir=str(tmp_path / "best"))
     of_export = evaluate(str(folder), saved_model=str(folder / "export"), output_dir=str(tmp_path / "export"))
     for again in (of_best, of_export):
         assert again["per_class_iou"] == pytest.approx(metrics["per_class_iou"], nan_ok=True)
