@@ -147,9 +147,9 @@ class FrameFolder:
             file = self.files[number]
             jpeg = file.suffix.lower() in (".jpg", ".jpeg")
             if jpeg and inspect_image(str(file)) == size:
-                write_bytes(target, file.read_bytes())
+                data = file.read_bytes()
             else:
                 pixels = cv2.cvtColor(read_image(str(file), size), cv2.COLOR_RGB2BGR)
-                write_bytes(
-                    target, cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-                )
+                data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+            if not (target.exists() and target.read_bytes() == data):
+                write_bytes(target, data)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from taf_keras.annotation.class_merge import as_json, existing_classes, merged
-from taf_keras.annotation.footage import Footage
+from taf_keras.annotation.footage import Footage, FrameFolder
 from taf_keras.annotation.frame_names import Place
 from taf_keras.annotation.import_files import frame_path, label_counts, labels_there, window, write_labels
 from taf_keras.annotation.import_lists import (
@@ -132,7 +132,7 @@ def make_data_set(
         forget_frames(before, record, output_dir)
         record.save(output_dir)
         write_json(output_dir / "classes.json", as_json(classes))
-    _write_frames(frames, videos, output_dir, settings)
+    _write_frames(frames, videos, output_dir, settings, is_anew=not kept)
     write_labels(frames.maps, output_dir)
     pixels = {**kept, **frames.pixels}
     train, val = divided(pixels, settings.val_share, settings.temporal_context, tested)
@@ -199,17 +199,30 @@ def _drop_other_labels(frames: LabelledFrames, old: Mapping[Place, Path], output
 
 
 def _write_frames(
-    frames: LabelledFrames, videos: Mapping[str, Footage], output_dir: Path, settings: Settings
+    frames: LabelledFrames,
+    videos: Mapping[str, Footage],
+    output_dir: Path,
+    settings: Settings,
+    is_anew: bool,
 ) -> None:
-    """The frames around labels that are not there yet; labels whose own frame the video lacks are dropped."""
+    """The frames around labels that are not there yet; labels whose own frame the video lacks are dropped.
+
+    The images of a folder may be others than at an earlier import: all are taken again. Frames that it lacks
+    go where all labels are made anew; else another folder may have brought them.
+    """
     for name, footage in videos.items():
+        is_folder = isinstance(footage, FrameFolder)
         numbers = [number for video, number in frames.maps if video == name]
         paths = {n: frame_path(output_dir, (name, n)) for n in window(numbers, settings.temporal_context)}
-        targets = {n: path for n, path in paths.items() if not path.exists()}
+        targets = {n: path for n, path in paths.items() if is_folder or not path.exists()}
         if targets:
             with writes(output_dir):
                 (output_dir / "frames" / name).mkdir(parents=True, exist_ok=True)
             footage.write(targets, settings.image_size or footage.size)
+        if is_folder and is_anew:
+            with writes(output_dir):
+                for number in paths.keys() - footage.files.keys():
+                    paths[number].unlink(missing_ok=True)
         for number in numbers:
             if not paths[number].exists():
                 frames.drop((name, number), f"{footage.source} has no such frame")
