@@ -90,6 +90,19 @@ def writes(place, *errors: type[Exception]) -> Iterator[None]:
         raise UserError(f"{place}: cannot be written: {reason}") from None
 
 
+def require_writable(place, folder: Path) -> None:
+    """Looks whether `folder` may be written, or made where it does not exist; writes nothing.
+
+    Raises: UserError: `place`, a path or a flag with one, cannot be written.
+    """
+    with writes(place):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{place}: cannot be written: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{place}: cannot be written: no permission to write in {there}")
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Inside, what the file system refuses (a full disk, a folder that is read-only) is a UserError.

@@ -109,29 +109,31 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles =
 
 def splits(data_dir: str) -> tuple[str, ...]:
     """The splits whose folders exist."""
-    return tuple(name for name in SPLITS if (Path(data_dir) / name).is_dir())
+    with reads(f"--data_dir={data_dir}"):
+        return tuple(name for name in SPLITS if (Path(data_dir) / name).is_dir())
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; CamVid in SegNet's layout has train, trainannot, val, valannot, "
-            "test and testannot in --data_dir"
-        )
-    found = _image_files(folder)
-    if not found:
+    if found := _image_files(folder):
+        return found
+    if folder.is_dir():
         raise UserError(f"{folder}: holds no images ({', '.join(_IMAGE_SUFFIXES)})")
-    return found
+    raise UserError(
+        f"{folder}: no such folder; CamVid in SegNet's layout has train, trainannot, val, valannot, "
+        "test and testannot in --data_dir"
+    )
 
 
 def _image_files(folder: Path) -> list[Path]:
+    """None where there is no such folder."""
     with reads(folder):
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+        files = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path for path in files if path.suffix.lower() in _IMAGE_SUFFIXES)
 
 
 def _extracted(folder: Path, bad: BadFiles) -> dict[int, Frame]:
     frames: dict[int, Frame] = {}
-    for path in _image_files(folder) if folder.is_dir() else ():
+    for path in _image_files(folder):
         if not path.stem.isdecimal():
             bad.add(path, "the name of an extracted frame is its number, such as 006691.jpg")
         elif (number := int(path.stem)) in frames:

@@ -19,6 +19,7 @@ from pathlib import Path
 from taf_keras.clips.bad_files import REFUSE, BadFiles
 from taf_keras.clips.clip import VOID, ClassTable, Frame, Split, clips_of
 from taf_keras.errors import UserError
+from taf_keras.files import reads
 
 # In the order of the train ids 0–18: id in labelIds files, colour.
 _CLASSES = {
@@ -95,7 +96,8 @@ def load_split(data_dir: str, split: str, temporal_context: int, bad: BadFiles =
 
 def splits(data_dir: str) -> tuple[str, ...]:
     """The splits whose label folders exist; never test, whose label maps are void."""
-    return tuple(name for name in _LABELLED_SPLITS if (Path(data_dir) / "gtFine" / name).is_dir())
+    with reads(f"--data_dir={data_dir}"):
+        return tuple(name for name in _LABELLED_SPLITS if (Path(data_dir) / "gtFine" / name).is_dir())
 
 
 def _labels(folder: Path, bad: BadFiles) -> tuple[_Files, ClassTable]:
@@ -112,17 +114,19 @@ def _labels(folder: Path, bad: BadFiles) -> tuple[_Files, ClassTable]:
 def _images(root: Path, split: str, labels: _Files, bad: BadFiles) -> _Files:
     """The frames of the split. A still in `leftImg8bit` without a label map is bad; sequences have many."""
     sequences, stills = root / "leftImg8bit_sequence" / split, root / "leftImg8bit" / split
+    with reads(root):
+        has_stills, has_sequences = stills.is_dir(), sequences.is_dir()
     images: _Files = {}
-    if stills.is_dir() or not sequences.is_dir():
+    if has_stills or not has_sequences:
         for key, path in _files(stills, bad, _IMAGE)[0].items():
             if key in labels:
                 images[key] = path
             else:
                 bad.add(path, f"has no label map in {root / 'gtFine' / split}")
-    if sequences.is_dir():
+    if has_sequences:
         images |= _files(sequences, bad, _IMAGE)[0]
     if not images:
-        raise UserError(f"{sequences if sequences.is_dir() else stills}: holds no images; {_LAYOUT}")
+        raise UserError(f"{sequences if has_sequences else stills}: holds no images; {_LAYOUT}")
     return images
 
 

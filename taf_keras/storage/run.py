@@ -17,7 +17,7 @@ from typing import IO
 
 from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError, first_line
-from taf_keras.files import unfinished, write_json, writes
+from taf_keras.files import require_writable, unfinished, write_json, writes
 from taf_keras.storage.lock import Held, hold, is_lock
 
 METRICS = ("miou", "pixel_accuracy")  # by which runs are compared, shares in [0, 1]
@@ -116,7 +116,7 @@ class Run:
 
         Rates are those if it asks for the same ones.
         """
-        if not self.config_file.is_file():
+        if not self._has_begun():
             return config
         if config.model.backbone_weights == "auto" and not self.config.model.is_own:
             weights = self.config.model.backbone_weights
@@ -134,7 +134,7 @@ class Run:
 
         Raises: UserError for a folder that holds something else.
         """
-        if self.config_file.is_file():
+        if self._has_begun():
             different = _differences(self.config.to_dict(), config.to_dict())
             if different:
                 raise UserError(
@@ -145,14 +145,25 @@ class Run:
             raise UserError(f"--model_dir={self.folder}: is a file, not a folder")
         elif self.folder.exists():
             own = unfinished(self.config_file)
-            if any(path != own and not is_lock(path) for path in self.folder.iterdir()):
+            with writes(f"--model_dir={self.folder}"):
+                others = [path for path in self.folder.iterdir() if path != own and not is_lock(path)]
+            if others:
                 raise UserError(f"--model_dir={self.folder}: is not empty and holds no config.json of a run")
 
-    def refuse_if_held(self) -> None:
-        """Raises: UserError where another process is at work on the run; it is the one to go on."""
-        if self.folder.is_dir() and any(map(is_lock, self.folder.iterdir())):
-            with writes(f"--model_dir={self.folder}"):
+    def require_usable(self) -> None:
+        """Looks whether this process may write the run, before it does any work.
+
+        Raises: UserError for a folder that cannot be written or made, or in which another process is at
+            work: that is the one to go on.
+        """
+        require_writable(f"--model_dir={self.folder}", self.folder)
+        with writes(f"--model_dir={self.folder}"):
+            if self.folder.is_dir() and any(map(is_lock, self.folder.iterdir())):
                 self._lock().close()
+
+    def _has_begun(self) -> bool:
+        with writes(f"--model_dir={self.folder}"):  # a folder on the way to it may not be searched
+            return self.config_file.is_file()
 
     def claim(self, config: Config, classes: Sequence[str] | None = None) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.

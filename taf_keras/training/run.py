@@ -62,7 +62,7 @@ def train(config: Config) -> dict:
         return run.metrics
     check_formats(runtime.export_formats)
     if chief:
-        run.refuse_if_held()
+        run.require_usable()
 
     # ---------------------------------------------------------------------------------------------- Data
     # Every file of every split, before anything is built for it.

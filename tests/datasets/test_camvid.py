@@ -1,3 +1,7 @@
+import errno
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +81,17 @@ def test_a_missing_or_empty_folder_is_named(camvid, tmp_path):
     (camvid / "test").mkdir()
     with pytest.raises(UserError, match="camvid/test: holds no images"):
         reader.load_split(str(camvid), "test", 30)
+
+
+def test_a_folder_that_may_not_be_searched_is_named(camvid, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(UserError, match=f"^--data_dir={camvid}: cannot be read: Permission denied$"):
+        reader.splits(str(camvid))
+    with pytest.raises(UserError, match=f"^{camvid}/train: cannot be read: Permission denied$"):
+        reader.load_split(str(camvid), "train", 15)
 
 
 def test_a_label_of_another_size_is_refused(camvid):

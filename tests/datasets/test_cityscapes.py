@@ -1,5 +1,7 @@
 """Trees in the official layout: a city of short sequences, and one whose only sequence holds two clips."""
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -299,6 +301,17 @@ def test_a_missing_or_empty_folder_is_named_with_the_layout(root, tmp_path):
     assert refusal(root, "val").startswith(f"{root}/leftImg8bit/val: No such file or directory; {layout}")
     (root / "leftImg8bit_sequence/val").mkdir()
     assert refusal(root, "val").startswith(f"{root}/leftImg8bit_sequence/val: holds no images; {layout}")
+
+
+def test_a_folder_that_may_not_be_searched_is_named(root, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(UserError, match=f"^--data_dir={root}: cannot be read: Permission denied$"):
+        reader.splits(str(root))
+    with pytest.raises(UserError, match=f"^{root}.*: cannot be read: Permission denied$"):
+        reader.load_split(str(root), "train", 15)
 
 
 def test_the_test_split_has_no_public_labels(root):

@@ -4,6 +4,7 @@ import math
 import os
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,40 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, begun
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # permissions do not stop root
     with pytest.raises(UserError, match="run: cannot be written: Read-only file system"):
         run.claim(Config())
+
+
+def test_a_folder_that_can_never_be_written_is_refused_before_the_data(tmp_path, monkeypatch):
+    """Below a file, or where there is no permission; a run that has begun there may still be looked at."""
+    run = Run(tmp_path / "run")
+    run.claim(Config()).close()
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(UserError, match=r"^--model_dir=.*/a/run: cannot be written: .*/notes is a file$"):
+        Run(tmp_path / "notes" / "a" / "run").require_usable()
+    Run(tmp_path / "new" / "run").require_usable()
+    assert not (tmp_path / "new").exists()
+    run.require_usable()
+
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))  # nothing stops root
+    for folder, there in ((run.folder, run.folder), (tmp_path / "new" / "run", tmp_path)):
+        refusal = f"^--model_dir={folder}: cannot be written: no permission to write in {there}$"
+        with pytest.raises(UserError, match=refusal):
+            Run(folder).require_usable()
+    assert asked == [(run.folder, os.W_OK | os.X_OK), (tmp_path, os.W_OK | os.X_OK)]
+    run.check(run.as_begun(Config()))
+
+
+@pytest.mark.parametrize(("look", "methods"), [("is_file", ["as_begun", "check"]), ("iterdir", ["check"])])
+def test_a_folder_that_may_not_be_looked_at_is_refused(tmp_path, monkeypatch, look, methods):
+    """The first below a folder that may not be searched, the second one that may not be listed."""
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, look, refuse)
+    for method in methods:
+        with pytest.raises(UserError, match=f"={tmp_path}: cannot be written: Permission denied$"):
+            getattr(Run(tmp_path), method)(Config())
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):

@@ -131,6 +131,13 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, groups, messa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_a_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("taf_keras.training.run.load_checked", lambda *_: pytest.fail("reads the data"))
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(UserError, match=r"notes/run: cannot be written: .*/notes is a file$"):
+        train(tiny_config(tmp_path / "notes"))
+
+
 @pytest.mark.parametrize(
     ("epochs", "validations", "expected"),
     [
