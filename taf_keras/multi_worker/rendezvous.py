@@ -41,6 +41,7 @@ def _fingerprint(config: Config) -> str:
     values = config.to_dict()
     values["runtime"] = {"validations": config.runtime.validations}
     values["data"].pop("data_dir")
+    values["model"].pop("backbone_weights")  # the chief, which gives all its own, may know what `auto` became
     if config.taf.rates_from:  # the chief may know measured ones of an earlier start
         values["taf"].pop("change_rates")
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

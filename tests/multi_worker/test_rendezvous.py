@@ -12,6 +12,7 @@ from taf_keras.errors import UserError
 from taf_keras.local_cluster import free_addresses
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.multi_worker.rendezvous import meet
+from taf_keras.storage.run import Run
 
 
 def meeting(configs: dict[int, object], workers: int, seconds: float) -> dict[int, str]:
@@ -80,6 +81,16 @@ def test_other_flags_are_refused_on_all_workers(tmp_path):
     other = replace(config, training=replace(config.training, batch_size=8))
     told = meeting({0: config, 1: other}, 2, seconds=20)
     assert told == dict.fromkeys((0, 1), "worker 1 (HOSTN) was started with other flags than the chief")
+
+
+def test_a_run_goes_on_though_the_chief_alone_knows_what_auto_became(tmp_path):
+    """The folder with the run need be seen by the chief alone."""
+    others = tiny_config(tmp_path / "others", model={"backbone_weights": "auto"})
+    begun = replace(others, model=replace(others.model, backbone_weights="random"))
+    run = Run(tmp_path / "run")
+    run.claim(begun).close()
+    told = meeting({0: run.as_begun(others), 1: Run(tmp_path / "none").as_begun(others)}, 2, seconds=20)
+    assert told == {0: "", 1: ""}
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):
