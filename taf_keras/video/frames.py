@@ -84,20 +84,21 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
         found = deinterlaced(video, wanted)
     else:
         found = _decoded(capture, wanted)
-    frame, longest_ms, latest_ms = None, 0.0, 0.0
+    frame, longest_ms = None, 0.0
     with closing(found):
         for index, (time_ms, image, damaged) in enumerate(found):
             if frame is not None:
+                if time_ms < frame.time_ms:  # the last frames of some files have no time
+                    time_ms = frame.time_ms + 1000 / rate
                 longest_ms = max(longest_ms, time_ms - frame.time_ms)
                 yield frame
-            latest_ms = max(latest_ms, time_ms)  # the last frame of some files has no time
             frame = (Damaged if damaged else Decoded)(index, time_ms, image)
     if frame is not None:
         breaks_off = frame.index + 1 < frames
         if not counts_frames:
             # `frames` is the duration times the rate: too many where that varies, or the sound is longer.
             beyond_ms = 1.5 * longest_ms if is_silent else max(1.5 * longest_ms, _LONGER_SOUND_MS)
-            breaks_off &= latest_ms + beyond_ms < 1000 * frames / rate
+            breaks_off &= frame.time_ms + beyond_ms < 1000 * frames / rate
         yield Damaged(frame.index, frame.time_ms, None) if breaks_off else frame
 
 
