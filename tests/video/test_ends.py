@@ -1,15 +1,19 @@
-"""The last frames of videos."""
+"""The last frames of videos: their times, and whether a file breaks off there."""
 
+import struct
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_video import index_of, picture, write_video
+from test_video import SIZE, cut, index_of, picture, write_video
 from test_write import B_FRAMES, encoded, everything, needs_av
 
 from taf_keras.video import frames as reader
-from taf_keras.video.frames import Announced, Damaged, decode, irregularity
+from taf_keras.video.frames import Announced, Damaged, announced, decode, irregularity
+
+FRAGMENTED = "frag_keyframe+empty_moov"
 
 
 def whole_frames(path: Path) -> list[int]:
@@ -39,3 +43,90 @@ def test_times_never_go_back(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "_decoded", lambda capture, wanted: (each for each in decoded))
     monkeypatch.setattr(reader, "announced", lambda capture: Announced(5, 20.0))
     assert [frame.time_ms for frame in decode(path, everything)] == [1480, 1520, 1570, 1620, 1700]
+
+
+# --- MP4 ---
+
+
+@pytest.fixture
+def movie(tmp_path) -> Path:
+    return encoded(tmp_path / "whole.mp4", map(picture, range(40)), B_FRAMES)
+
+
+def copied(path: Path, name: str, begin_ms: int = 0, movflags: str = "") -> Path:
+    """The same pictures in another file, of which those before `begin_ms` are not to be shown."""
+    import av
+
+    copy = path.with_name(name)
+    options = {"movflags": movflags} if movflags else {}
+    with av.open(str(path)) as source, av.open(str(copy), "w", options=options) as target:
+        stream = source.streams.video[0]
+        new, begin = target.add_stream_from_template(stream), round(begin_ms / 1000 / stream.time_base)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, new
+                target.mux(packet)
+    return copy
+
+
+@needs_av
+def test_an_mp4_may_show_a_part_of_its_frames(movie):
+    """As one that was cut between two key frames without encoding it again."""
+    path = copied(movie, "part.mp4", begin_ms=600)
+    assert announced(path).frames == 40
+    assert whole_frames(path) == list(range(15, 40))
+
+
+@needs_av
+def test_a_longer_sound_of_a_fragmented_mp4_is_no_damage(tmp_path):
+    import av
+
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", options={"movflags": FRAGMENTED}) as container:
+        video, sound = container.add_stream("mpeg4", rate=25), container.add_stream("mp2", rate=44100)
+        video.width, video.height = SIZE[::-1]
+        sound.layout = "mono"
+        for index in range(30):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
+        container.mux(video.encode())
+        for start in range(0, int(44100 * 1.6), 1152):  # 1.6 s, and 1.2 s of pictures
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
+            samples.sample_rate, samples.pts = 44100, start
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode())
+    assert announced(path).frames > 30
+    assert whole_frames(path) == list(range(30))
+
+
+@needs_av
+@pytest.mark.parametrize("movflags", ["faststart", FRAGMENTED])
+def test_an_mp4_that_breaks_off_ends_with_damage(movie, movflags):
+    path = copied(movie, "begun.mp4", movflags=movflags)
+    assert whole_frames(path) == list(range(40))
+    found = list(decode(cut(path, 0.7), everything))
+    assert isinstance(found[-1], Damaged)
+    assert whole_frames(path) == list(range(len(found) - 1))
+
+
+def box(name: bytes, body: bytes = b"", size: int | None = None, long: bool = False) -> bytes:
+    size = 8 + 8 * long + len(body) if size is None else size
+    return struct.pack(">I4sQ", 1, name, size) + body if long else struct.pack(">I4s", size, name) + body
+
+
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        ([box(b"moov"), box(b"mdat", b"1234")], False),
+        ([box(b"moov"), box(b"mdat", b"1234", size=13)], True),
+        ([box(b"mdat", b"1234", long=True), box(b"moov")], False),
+        ([box(b"mdat", b"1234", size=21, long=True)], True),
+        ([box(b"moov"), box(b"mdat", b"1234", size=0)], False),  # to the end of the file
+        ([box(b"moov"), box(b"mdat", b"1234"), box(b"moof", size=9)], True),
+        ([box(b"moov"), box(b"mdat", b"1234"), b"moo"], False),
+        ([box(b"moov"), box(b"mdat", b"1234"), box(b"free", size=99)], False),  # nothing of it is missing
+        ([box(b"moov"), box(b"mdat", b"1234"), bytes(range(1, 30))], False),  # and these are no boxes
+        ([box(b"moov"), box(b"mdat", b"1234"), box(b"\0\0\0\0", size=3)], False),
+    ],
+)
+def test_an_mp4_is_cut_where_a_box_of_media_is(boxes, expected):
+    assert reader._is_cut(BytesIO(b"".join([box(b"ftyp", b"isom"), *boxes]))) is expected
