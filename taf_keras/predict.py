@@ -21,7 +21,8 @@ A camera has the results camera0_overlay.mp4, …, of what it sees until Ctrl-C,
 
 Results of several folders keep their folders below the one that all share, as in VIDEO1/000001_labels.png.
 Files of one folder that differ in the suffix alone keep it: a.jpg_labels.png. Results carry a mark: they
-replace nothing but earlier results, and are never taken for images or videos.
+replace nothing but earlier results, and are never taken for images or videos. A video has those of its last
+prediction alone: earlier label maps go.
 
 Exit code: 0 all is segmented, 1 something is not, or not to its end, and is named, 2 nothing could be done,
 130 interrupted: what was written until then stays, and plays.

@@ -6,7 +6,8 @@ import os
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,17 @@ def label_folder(stem: Path) -> Path:
 def earlier_labels(folder: Path) -> list[Path]:
     """The files in it that have the name of a frame's label map."""
     return [path for path in sorted(folder.glob("*.png")) if path.stem.isdecimal()]
+
+
+def remove_labels(stem: Path, new: Collection[Path]) -> None:
+    """Removes the label maps of earlier predictions of a video, of every kind, but not the `new` ones."""
+    folder, archive = label_folder(stem), stem.with_name(f"{stem.name}_labels.npz")
+    earlier = [path for path in {archive, *earlier_labels(folder)} - set(new) if is_prediction(path)]
+    for path in earlier:
+        path.unlink()
+    if earlier:
+        with suppress(OSError):  # where it holds anything else
+            folder.rmdir()
 
 
 def prepare_folders(paths: Iterable[Path]) -> None:

@@ -19,8 +19,8 @@ from taf_keras.serving.overlay import Overlay
 from taf_keras.serving.result_files import (
     ARCHIVE_MARK,
     SHARE,
-    earlier_labels,
     label_folder,
+    remove_labels,
     video_results,
     write_result,
 )
@@ -64,8 +64,6 @@ class VideoResults:
                 self._archive.comment = ARCHIVE_MARK
             if labels == "png":
                 label_folder(stem).mkdir(exist_ok=True)
-                for path in earlier_labels(label_folder(stem)):
-                    path.unlink()
 
     def __enter__(self) -> VideoResults:
         return self
@@ -113,6 +111,7 @@ class VideoResults:
                 for unfinished, path in self.files.items():
                     os.replace(unfinished, path)
                 self.written += list(self.files.values())[::-1]
+                remove_labels(self.stem, self.written)
         finally:
             for unfinished in self.files:
                 unfinished.unlink(missing_ok=True)

@@ -153,15 +153,17 @@ def test_label_maps_are_those_of_the_frames_in_order(run, network, batch_size):
     record("street.avi")
     assert run("street.avi", "--labels=png", f"--batch_size={batch_size}")[0] == 0
     assert max(shape[0] for shape in network.shapes) == min(batch_size, 12)
+    pngs = [
+        cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(Path("out/street_labels").iterdir())
+    ]
     code, out, _ = run("street.avi", "--labels=npz")
     assert code == 0
     assert "wrote 3 files" in out
     with np.load("out/street_labels.npz") as archive:
         assert list(archive) == [f"{index:06d}" for index in range(12)]
-        for index in range(12):
+        for index, png in zip(range(12), pngs, strict=True):
             expected = labels_of(picture(index))
             np.testing.assert_array_equal(archive[f"{index:06d}"], expected)
-            png = cv2.imread(f"out/street_labels/{index:06d}.png", cv2.IMREAD_UNCHANGED)
             np.testing.assert_array_equal(png, expected)
             assert archive[f"{index:06d}"].dtype == png.dtype == np.uint8
 
@@ -364,6 +366,37 @@ def test_earlier_results_are_replaced_and_are_no_videos(run, labels):
     assert run("in/street_overlay.mp4")[2] == [
         "error: in/street_overlay.mp4: is an earlier prediction, and nothing else is there"
     ]
+
+
+VIDEO = {"street_overlay.mp4", "street_classes.csv"}
+
+
+def test_results_of_a_video_are_of_one_prediction(run):
+    record("street.avi", frames=3)
+    pngs = {f"street_labels/{index:06d}.png" for index in range(3)}
+    for labels, files in [("png", pngs), ("npz", {"street_labels.npz"}), ("png", pngs), ("none", set())]:
+        assert run("street.avi", f"--labels={labels}")[0] == 0
+        assert written() == VIDEO | files
+        assert Path("out/street_labels").exists() == (labels == "png")
+
+
+@pytest.mark.parametrize("name", ["street_labels.npz", "street_labels/000001.png", "street_labels/notes.png"])
+def test_files_of_others_beside_earlier_label_maps_stay(run, name):
+    record("street.avi", frames=1)
+    assert run("street.avi", "--labels=png")[0] == 0
+    Path("out", name).write_text("mine")
+    assert run("street.avi")[0] == 0
+    assert written() == {*VIDEO, name}
+
+
+@pytest.mark.parametrize("labels", ["png", "npz", "none"])
+def test_without_a_frame_the_earlier_results_stay(run, network, labels):
+    record("street.avi", frames=3)
+    assert run("street.avi", "--labels=png")[0] == 0
+    before = {name: Path("out", name).read_bytes() for name in written()}
+    network.stop_after = len(network.shapes)
+    assert run("street.avi", f"--labels={labels}")[0] == 130
+    assert {name: Path("out", name).read_bytes() for name in written()} == before
 
 
 @pytest.mark.parametrize(
