@@ -25,6 +25,7 @@ _NAME = re.compile(r"step-(\d+)\.weights\.h5")
 _CHECKSUM = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 _CHECKSUM_BYTES = 73
 _EXTRA = "epoch_sums"  # a group beside those of Keras, which reads only what it knows
+_GENERATORS = "generators"  # another: Keras does not keep the states of what samples
 _BEST = "best"
 _THREE_PARTS = "layers/functional/layers/functional_2"  # encoder, projection and head: before version 0.2
 
@@ -92,6 +93,8 @@ def save(
     with h5py.File(memory, "a") as file:
         for name, array in sums.items():
             file[f"{_EXTRA}/{name}"] = array
+        for position, state in enumerate(_generator_states(trainer)):
+            file[f"{_GENERATORS}/{position}"] = np.array(state)
         if best is not None:
             file.attrs[_BEST] = best
     data = memory.getbuffer()
@@ -115,7 +118,7 @@ class _Memory(io.BytesIO):
 
 
 def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
-    """Loads what `save` wrote.
+    """Loads what `save` wrote. States of what samples, which earlier versions left out, stay as they are.
 
     Returns: the `sums` that were saved; none are in checkpoints of earlier versions.
     Raises: UserError naming a file that is missing, damaged, or of another model.
@@ -130,9 +133,19 @@ def load(trainer: keras.Model, path: Path) -> dict[str, np.ndarray]:
             if not _load_earlier(trainer, path):
                 trainer.load_weights(path)
         with h5py.File(path) as file:
+            saved = file.get(_GENERATORS, {})
+            for position, state in enumerate(_generator_states(trainer) if saved else ()):
+                state.assign(saved[str(position)][()])
             return {name: array[()] for name, array in file.get(_EXTRA, {}).items()}
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a checkpoint of this model, or damaged: {first_line(error)}") from None
+
+
+def _generator_states(trainer: keras.Model) -> list[keras.Variable]:
+    """Of the network's layers that sample in training, such as dropout; the same order in every process."""
+    network = getattr(trainer, "network", trainer)
+    weights = {id(weight) for weight in network.weights}
+    return [variable for variable in network.variables if id(variable) not in weights]
 
 
 def _load_earlier(trainer: keras.Model, path: Path) -> bool:

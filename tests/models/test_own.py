@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -42,6 +43,11 @@ def flat(classes):
     x = keras.layers.Reshape((16 * 24 * classes,))(model.output)
     x = keras.layers.Reshape((16, 24, classes))(x)
     return keras.Model(model.input, x)
+
+
+def dropping(classes):
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, small(classes)(keras.layers.Dropout(0.5)(image)))
 
 
 def grey(classes):
@@ -182,6 +188,35 @@ def test_an_interrupted_run_goes_on_with_the_same_file(nets, tmp_path):
     last.unlink()
     again = train(config)
     assert again["per_class_iou"] == expected["per_class_iou"]
+
+
+@pytest.mark.parametrize("method", ["taf", "mean_teacher"])
+def test_an_interrupted_run_with_dropout_comes_to_the_same_weights(nets, tmp_path, method):
+    """Bit for bit: its masks go on where they were."""
+    rates = {} if method == "taf" else {"change_rates": None}
+    config = config_of(tmp_path, f"{nets}:dropping", method=method, **rates)
+    config = replace(config, runtime=replace(config.runtime, validations=2))
+    train(config)
+    run = tmp_path / "run"
+    last = max(run.glob("checkpoints/step-*"))
+    expected = arrays(last)
+    state = np.array([value for name, value in expected.items() if name.startswith("generators/")])
+    assert state.shape == (1, 2)
+    (run / "metrics.json").unlink()
+    last.unlink()
+    train(config)
+    found = arrays(last)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def arrays(path) -> dict[str, np.ndarray]:
+    """What a checkpoint holds: name -> array."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return found
 
 
 def test_a_run_begins_with_one_of_the_same_file(nets, tmp_path, capsys):

@@ -115,6 +115,23 @@ def test_a_checkpoint_of_an_earlier_version_has_no_checksum(model, tmp_path):
     assert (step, checkpoint.load(model, path)) == (2, {})
 
 
+def test_what_samples_goes_on_where_it_was(tmp_path):
+    """With a checkpoint of an earlier version, which has no states, it stays as it is."""
+    drop = keras.layers.Dropout(0.5, seed=3)
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(2), keras.Sequential([drop])])
+    masks = [np.array(drop(np.ones((1, 100)), training=True)) for _ in range(2)]
+    path = checkpoint.save(model, tmp_path, 2, {})
+    masks.append(np.array(drop(np.ones((1, 100)), training=True)))
+    assert not np.array_equal(masks[1], masks[2])
+    drop.seed_generator.state.assign([7, 0])
+    checkpoint.load(model, path)
+    np.testing.assert_array_equal(drop(np.ones((1, 100)), training=True), masks[2])
+
+    model.save_weights(tmp_path / "step-00000004.weights.h5")
+    checkpoint.load(model, tmp_path / "step-00000004.weights.h5")
+    assert np.array(drop.seed_generator.state).tolist() == [3, 3]
+
+
 @pytest.mark.parametrize(
     "error",
     [
