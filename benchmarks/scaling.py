@@ -116,18 +116,20 @@ def write_manifest(folder: Path, clips: int) -> DataConfig:
                 cv2.imwrite(str(folder / f"{clip}_{n}.png"), picture)
                 cv2.imwrite(str(folder / f"{clip}_ids.png"), picture[..., 0])
     (folder / "train.csv").write_text("\n".join(lines) + "\n")
+    (folder / "val.csv").write_text(f"{lines[0]}\n")  # without one, a part would be set aside
     return DataConfig("manifest", str(folder))
 
 
 def write_packed(folder: Path, clips: int) -> DataConfig:
     folder.mkdir()
-    pack(write_manifest(folder / "few", PACKED), folder / "packed", ("train",), shard_bytes=10**9)
+    few = write_manifest(folder / "few", PACKED)
+    pack(few, folder / "packed", ("train",), shard_bytes=10**9)
     path = folder / "packed" / "index.json"
     index = json.loads(path.read_text())
-    few = index["splits"]["train"]
-    index["splits"]["train"] = [few[i % PACKED] | {"name": f"{i:06d}"} for i in range(clips)]
+    packed = index["splits"]["train"]
+    index["splits"]["train"] = [packed[i % PACKED] | {"name": f"{i:06d}"} for i in range(clips)]
     path.write_text(json.dumps(index))
-    return DataConfig("packed", str(folder / "packed"))
+    return replace(few, dataset="packed", data_dir=str(folder / "packed"))  # with its n_h
 
 
 def load(data: DataConfig, clips: int, clock) -> Callable[[], float]:

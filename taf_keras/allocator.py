@@ -19,7 +19,7 @@ def keep_freed_memory() -> bool:
 
     A training step on CPUs allocates its activations and frees them again. glibc hands most of them back to
     the system, which clears every page of them for the next step: a quarter of the step's time
-    (docs/performance.md). The peak is about the same; what is in use falls less between peaks.
+    (docs/performance.md). The price is a tenth to two fifths more memory at the peak.
 
     It comes before threads start. Nothing happens with another C library, or where the environment chooses
     an allocator or its settings (`MALLOC_…`, `GLIBC_TUNABLES`, `LD_PRELOAD`).

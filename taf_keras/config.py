@@ -455,9 +455,9 @@ class RuntimeConfig:
             batch norm; multi_worker: the same over the machines of TF_CONFIG (docs/distributed.md); auto:
             multi_worker where TF_CONFIG is set, else mirrored where there are several GPUs. The paper: 4 GPUs
             (Section 5.2). Default: ours.
-        replicas: Devices of each machine that share a step, {bound}; more than one needs --strategy=mirrored
-            or multi_worker. Without a GPU mirrored splits the CPU, for trying it out. Empty: all GPUs, or one
-            device without a GPU.
+        replicas: Devices of each machine that share a step, {bound}; more than one needs several GPUs, or
+            --strategy=mirrored, which without a GPU splits the CPU, for trying it out. Empty: all GPUs, or
+            one device without a GPU.
         reader_threads: Threads that read and augment examples, {bound}. Empty: one for each core that the
             process may use.
         kept_mb: Memory, in MB, for key frames and label maps that stay decoded from epoch to epoch, {brief}.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class Progress:
         self.shown = now
         line = self._line(now - self.started, text)
         if terminal:
+            line = line[: shutil.get_terminal_size().columns - 1]  # what wraps cannot be redrawn
             self.stream.write("\r" + line.ljust(self.width))
             self.width = len(line)
         else:

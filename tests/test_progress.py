@@ -38,11 +38,25 @@ def test_clock(seconds, text):
     assert progress.clock(seconds) == text
 
 
-def test_a_line_of_its_own_covers_the_one_that_is_redrawn(clock):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_a_line_fits_into_the_terminal(clock, monkeypatch):
+    """One that wraps would scroll with each redrawing."""
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    bar = progress.Progress("training", stream)
+    for step in (1, 2):
+        clock[0] = float(step)
+        bar(step, 100, "loss 1.234  val mIoU 38.8%")
+    lines = stream.getvalue().split("\r")[1:]
+    assert [len(line) for line in lines] == [39, 39]
+    assert lines[1].startswith("training ░")
+
+
+def test_a_line_of_its_own_covers_the_one_that_is_redrawn(clock):
     stream = Terminal()
     bar = progress.Progress("training", stream)
     clock[0] = 1.0

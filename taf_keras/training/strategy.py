@@ -25,10 +25,12 @@ def build_strategy(config: Config, cluster: Cluster) -> tf.distribute.Strategy:
     """
     runtime = config.runtime
     gpus = prepare()
-    auto = runtime.strategy == "auto" and len(gpus) > 1
+    auto = runtime.strategy in ("auto", "multi_worker") and len(gpus) > 1  # a cluster may have one worker
     if not cluster.is_distributed and runtime.strategy != "mirrored" and not auto:
         if (runtime.replicas or 1) != 1:
-            raise UserError(f"--replicas={runtime.replicas}: more than one needs --strategy=mirrored")
+            raise UserError(
+                f"--replicas={runtime.replicas}: more than one needs several GPUs, or --strategy=mirrored"
+            )
         return tf.distribute.get_strategy()
 
     count = runtime.replicas or max(1, len(gpus))
