@@ -60,12 +60,15 @@ def split_lines(made: NewDataSet) -> list[str]:
     return [text]
 
 
-def commands(output_dir: Path, size: Size, temporal_context: int | None, source: Path) -> list[str]:
+def commands(
+    output_dir: Path, size: Size, temporal_context: int | None, source: Path, program: Sequence[str]
+) -> list[str]:
     """The commands to check, to train, and to predict on a video or folder.
 
     Args:
         size: (height, width) of the frames, px.
         temporal_context: frames; None where no labelled frame has a partner, so that TAF cannot train.
+        program: the words that start a training.
     """
     folder, name = shlex.quote(str(output_dir)), shlex.quote(f"runs/{output_dir.resolve().name}")
     recipe, checked, context = "own_video", "", ""
@@ -75,7 +78,7 @@ def commands(output_dir: Path, size: Size, temporal_context: int | None, source:
         context = f" --temporal_context={temporal_context}"
     return [
         f"python -m taf_keras.check --dataset=manifest --data_dir={folder}{checked}{context}",
-        f"python train.py --flagfile={recipe} --data_dir={folder}{context} "
+        f"{shlex.join(program)} --flagfile={recipe} --data_dir={folder}{context} "
         f"--image_size={size_text(proposed_size(size))} --model_dir={name}",
         f"python -m taf_keras.predict --model={name}/export {shlex.quote(str(source))} "
         "--output_dir=predictions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -55,8 +55,8 @@ def _method(config: Config) -> str:
     return f"{method}, {made[method]}{taf * config.swaps}"
 
 
-def last(run: Run, metrics: dict) -> None:
-    """Prints what was reached, where it lies, and what can be done with it."""
+def last(run: Run, metrics: dict, program: Sequence[str]) -> None:
+    """Prints what was reached, where it lies, and what can be done with it; `program` starts a training."""
     split = "val" if run.config.runtime.validations else metrics["split"]  # not all data sets have val
     print(
         f"\n{describe(metrics)}\n"
@@ -66,5 +66,5 @@ def last(run: Run, metrics: dict) -> None:
         f"  evaluate it    python evaluate.py --model_dir={run.folder} --split={split}\n"
         f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
     )
-    if line := gain(run):
+    if line := gain(run, program):
         print(f"\n{line}")
