@@ -33,6 +33,13 @@ def functional_fault(network) -> str | None:
     return None
 
 
+def regularised_layer(network: keras.Model) -> keras.Layer | None:
+    """The first layer with an `activity_regularizer`, nested ones among them; None where there is none."""
+    return next(
+        (layer for layer in network._flatten_layers() if layer.activity_regularizer is not None), None
+    )
+
+
 def _has_own_call(model: keras.Model) -> bool:
     """Whether its class has a `call` of the user's, which Keras calls in place of the graph."""
     owner = next(base for base in type(model).__mro__ if "call" in vars(base))

@@ -10,7 +10,7 @@ import keras
 from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import sha256
-from taf_keras.models.functional import functional_fault
+from taf_keras.models.functional import functional_fault, regularised_layer
 from taf_keras.models.layers import ResizeLike
 
 
@@ -77,6 +77,8 @@ def _fault(network, num_classes: int) -> str | None:
         return f"returns {logits.shape}, must return logits (batch, height, width, {num_classes})"
     if _is_softmax(logits):
         return "ends with a softmax, must return logits: the loss and the export take their softmax"
+    if (layer := regularised_layer(network)) is not None:
+        return f"layer {layer.name!r}: its activity_regularizer is not added to the loss here: leave it out"
     return None
 
 

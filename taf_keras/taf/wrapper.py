@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from taf_keras.errors import ArgumentError
+from taf_keras.models.functional import regularised_layer
 from taf_keras.taf.batch import check_batch
 from taf_keras.taf.statistics import BranchStatistics, ReplicaMean
 from taf_keras.taf.term import Outcome, TAFTerm
@@ -101,12 +102,12 @@ class TAF(keras.Model):
             relative=relative,
             batch_norm_frames=batch_norm_frames,
         )
-        for layer in network._flatten_layers() if self.term.swappable and batch_norm_frames == "key" else ():
-            if layer.activity_regularizer is not None:
-                raise ArgumentError(
-                    f"layer {layer.name!r}: its activity_regularizer would count partners and swapped frames "
-                    'too: leave it out, or give batch_norm_frames="all"'
-                )
+        key_frames_alone = self.term.swappable and batch_norm_frames == "key"
+        if key_frames_alone and (layer := regularised_layer(network)) is not None:
+            raise ArgumentError(
+                f"layer {layer.name!r}: its activity_regularizer would count partners and swapped frames "
+                'too: leave it out, or give batch_norm_frames="all"'
+            )
         self._weight = self.add_weight(
             shape=(), initializer="zeros", trainable=False, autocast=False, dtype="float32", name="weight"
         )

@@ -96,6 +96,12 @@ def operation(classes):
     return keras.Model(model.input, keras.ops.softmax(model.output))
 
 
+def regularised(classes):
+    image = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(3, 1, activity_regularizer="l2", name="own")
+    return keras.Model(image, small(classes)(keras.Sequential([layer])(image)))
+
+
 class WithCall(keras.Model):
     def call(self, x, training=None):
         return 2 * super().call(x, training=training)
@@ -287,6 +293,10 @@ def test_layers_that_need_a_size_are_exported_for_one(tmp_path, capsys):
         ("{nets}:ends_with_softmax", "ends with a softmax, must return logits"),
         ("{nets}:nested", "ends with a softmax, must return logits"),
         ("{nets}:operation", "ends with a softmax, must return logits"),
+        (
+            "{nets}:regularised",
+            "layer 'own': its activity_regularizer is not added to the loss here: leave it",
+        ),
         (
             "{nets}:with_call",
             r"a WithCall has no functional graph; .*, without a call\(\) of its own",
