@@ -12,10 +12,9 @@ from . import CONFIG_MODULES, config_from_flags, script
 def main() -> None:
     config = config_from_flags()
 
-    from taf_keras.command_line import TRAIN_SHOWN
     from taf_keras.training.run import train  # TensorFlow takes seconds to import: not before --help
 
-    train(config, TRAIN_SHOWN)
+    train(config)
 
 
 def run() -> None:

@@ -18,13 +18,11 @@ if (_PACKAGE / "flags").is_dir():
     FLAGS = "taf_keras.flags"
     RECIPES = _PACKAGE / "flags" / "recipes"
     TRAIN = (sys.executable, "-m", "taf_keras.flags.train_command")
-    TRAIN_SHOWN = ("taf-train",)
     _PATHS = []
 else:
     FLAGS = "flags"  # as a module
     RECIPES = _CHECKOUT / "flags" / "recipes"
     TRAIN = (sys.executable, str(_CHECKOUT / "train.py"))
-    TRAIN_SHOWN = ("python", "train.py")  # as a user types it
     _PATHS = [str(_CHECKOUT)]
 
 

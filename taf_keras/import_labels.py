@@ -30,7 +30,6 @@ from taf_keras.annotation.frame_names import Place, frames_in, read_index
 from taf_keras.annotation.import_report import class_lines, commands, split_lines
 from taf_keras.annotation.new_data_set import Settings, make_data_set
 from taf_keras.clips.hold_out import SHARE
-from taf_keras.command_line import TRAIN_SHOWN
 from taf_keras.config import TEMPORAL_CONTEXT
 from taf_keras.errors import UserError, require
 from taf_keras.label_formats.class_files import FORM, read_class_file
@@ -66,7 +65,7 @@ def _main(arguments: list[str] | None) -> int:
         print(f"labels left out: {len(made.left_out)}, named above", file=sys.stderr)
     first = next(iter(videos.values()))
     size = options.image_size or first.size
-    print("\n".join(commands(options.output_dir, size, made.reach, first.source, TRAIN_SHOWN)))
+    print("\n".join(commands(options.output_dir, size, made.reach, first.source)))
     return 1 if made.left_out else 0
 
 

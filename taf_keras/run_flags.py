@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from taf_keras.config import (
     TEMPORAL_CONTEXT,
@@ -17,6 +18,11 @@ from taf_keras.config import (
     default_temporal_context,
 )
 from taf_keras.settings import text_of
+
+# The scripts as a user types them: of an installed package, which has flags/ inside, or of a checkout.
+_INSTALLED = (Path(__file__).parent / "flags").is_dir()
+TRAIN_SHOWN = ("taf-train",) if _INSTALLED else ("python", "train.py")
+EVALUATE_SHOWN = ("taf-evaluate",) if _INSTALLED else ("python", "evaluate.py")
 
 
 def of_arm(config: Config) -> Config:
@@ -88,13 +94,13 @@ def as_flags(values: dict[str, str]) -> list[str]:
     return [f"--{name}={text}" for name, text in values.items()]
 
 
-def baseline_command(config: Config, program: Sequence[str], model_dir: str) -> str:
+def baseline_command(config: Config, model_dir: str) -> str:
     """The command line of a baseline that sees what a TAF run sees: as many key frames a step, and steps."""
     batch_size = config.key_frames_per_step
     taf, training = TAFConfig(method="baseline"), replace(config.training, batch_size=batch_size)
     words = changed(settings(replace(config, taf=taf, training=training)))
     words |= {"seed": str(config.training.seed), "model_dir": model_dir}
-    return shlex.join([*program, *as_flags(words)])
+    return shlex.join([*TRAIN_SHOWN, *as_flags(words)])
 
 
 def as_number(text: str) -> float:

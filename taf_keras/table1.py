@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taf_keras import command
-from taf_keras.command_line import RECIPES, TRAIN, TRAIN_SHOWN, parse_config
+from taf_keras.command_line import RECIPES, TRAIN, parse_config
 from taf_keras.experiments.arms import check_flags
 from taf_keras.experiments.comparison import uneven_classes
 from taf_keras.experiments.execute import INTERRUPTED, train_all
@@ -22,6 +22,7 @@ from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS
 from taf_keras.experiments.paper_table import choose, compare_with_paper, describe_cost, markdown, read_rows
 from taf_keras.experiments.plan import collect, parse_seeds, plan
+from taf_keras.run_flags import TRAIN_SHOWN
 
 
 def main(arguments: list[str] | None = None, train: Sequence[str] = TRAIN) -> None:

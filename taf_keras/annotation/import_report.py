@@ -11,6 +11,7 @@ import numpy as np
 from taf_keras.annotation.new_data_set import NewDataSet
 from taf_keras.clips.clip import VOID
 from taf_keras.config import OWN_TEMPORAL_CONTEXT
+from taf_keras.run_flags import TRAIN_SHOWN
 from taf_keras.sizes import Size, size_text
 from taf_keras.tables import aligned
 
@@ -60,15 +61,12 @@ def split_lines(made: NewDataSet) -> list[str]:
     return [text]
 
 
-def commands(
-    output_dir: Path, size: Size, temporal_context: int | None, source: Path, program: Sequence[str]
-) -> list[str]:
+def commands(output_dir: Path, size: Size, temporal_context: int | None, source: Path) -> list[str]:
     """The commands to check, to train, and to predict on a video or folder.
 
     Args:
         size: (height, width) of the frames, px.
         temporal_context: frames; None where no labelled frame has a partner, so that TAF cannot train.
-        program: the words that start a training.
     """
     folder, name = shlex.quote(str(output_dir)), shlex.quote(f"runs/{output_dir.resolve().name}")
     recipe, checked, context = "own_video", "", ""
@@ -78,7 +76,7 @@ def commands(
         context = f" --temporal_context={temporal_context}"
     return [
         f"python -m taf_keras.check --dataset=manifest --data_dir={folder}{checked}{context}",
-        f"{shlex.join(program)} --flagfile={recipe} --data_dir={folder}{context} "
+        f"{shlex.join(TRAIN_SHOWN)} --flagfile={recipe} --data_dir={folder}{context} "
         f"--image_size={size_text(proposed_size(size))} --model_dir={name}",
         f"python -m taf_keras.predict --model={name}/export {shlex.quote(str(source))} "
         "--output_dir=predictions",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,21 +11,18 @@ from taf_keras.run_flags import baseline_command
 from taf_keras.storage.run import Run
 
 
-def gain(run: Run, program: Sequence[str]) -> str | None:
+def gain(run: Run) -> str | None:
     """A line on what TAF has gained in a run that has ended; None for other methods, and synthetic clips.
 
     A baseline of the same budget is looked for beside the run: the same clips, network, key frames a step,
     steps, seed and evaluated split.
-
-    Args:
-        program: the words that start a training.
     """
     config = run.config
     if not config.swaps or config.labels_partners or config.data.dataset == "synthetic":
         return None
     found = _baseline(run)
     if found is None:
-        command = baseline_command(config, program, f"{run.folder}_baseline")
+        command = baseline_command(config, f"{run.folder}_baseline")
         return f"whether TAF helps here, a baseline beside it says: {command}"
     own, other = (100 * each.metrics["miou"] for each in (run, found))
     what = "gained" if own >= other else "lost"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,10 +29,13 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(said: str = "") -> Iterator[StopRequest]:
     """Inside, the first of SIGNALS is noted in what it yields; a second one acts as it does outside.
 
     Only a main thread can set handlers: elsewhere, signals act as before.
+
+    Args:
+        said: a line for stderr when the first one comes, where nobody else says something.
     """
     request, before = StopRequest(), {}
 
@@ -42,6 +46,8 @@ def stop_requests() -> Iterator[StopRequest]:
     def note(number, _frame) -> None:
         request.signal = number
         restore()
+        if said:
+            os.write(2, f"{signal.Signals(number).name}: {said}\n".encode())  # a handler must not print
 
     if threading.current_thread() is threading.main_thread():
         # What is ignored, as SIGINT in a shell's background job, stays ignored.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -27,15 +26,13 @@ _LESS_MEMORY = (
 )
 
 
-def train(config: Config, program: Sequence[str] = ("python", "train.py")) -> dict:
+def train(config: Config) -> dict:
     """Trains, evaluates and exports the run that `config` describes, and says what it did.
 
     Everything that can be wrong with the input is looked at before the first step. A run that was
     interrupted goes on at its last checkpoint; one that has ended is not run again.
 
     Of several workers (TF_CONFIG) all call this with the same configuration, and the first alone writes.
-    Args:
-        program: the words that start a training on a command line, for the command of a baseline.
     Returns: the metrics of the evaluation split, as in metrics.json; {} on other workers than the first.
     Raises: UserError for bad input, a loss that is not finite, a worker that is lost, a device without
         memory, or a disk that cannot be written; PartlyDone where an optional format of the export failed;
@@ -151,7 +148,9 @@ def train(config: Config, program: Sequence[str] = ("python", "train.py")) -> di
                 Progress("training") as progress,
                 reader_errors(),
                 out_of_memory(_LESS_MEMORY),
-                stop_requests() as request,
+                stop_requests(
+                    "" if chief else "worker 0 saves and ends the run; a second signal ends this worker"
+                ) as request,
             ):
                 # In this order: what adds to the logs, what writes them, a checkpoint of all that is written.
                 finite = callbacks.StopAtNaN(
@@ -224,7 +223,7 @@ def train(config: Config, program: Sequence[str] = ("python", "train.py")) -> di
                 "seconds": time.monotonic() - started,
             }
             write_json(run.metrics_file, metrics)  # the run has ended: what comes after is optional
-            screens.last(run, metrics, program)
+            screens.last(run, metrics)
         wait_for_all(cluster, strategy)
         if chief:
             add_formats(run, config, classes, splits["train"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -13,6 +14,7 @@ from taf_keras.devices import describe as describe_devices
 from taf_keras.evaluation.evaluate import describe
 from taf_keras.multi_worker.cluster import Cluster
 from taf_keras.progress import clock
+from taf_keras.run_flags import EVALUATE_SHOWN
 from taf_keras.storage.run import Run
 from taf_keras.training.gain import gain
 
@@ -55,16 +57,19 @@ def _method(config: Config) -> str:
     return f"{method}, {made[method]}{taf * config.swaps}"
 
 
-def last(run: Run, metrics: dict, program: Sequence[str]) -> None:
-    """Prints what was reached, where it lies, and what can be done with it; `program` starts a training."""
+def last(run: Run, metrics: dict) -> None:
+    """Prints what was reached, where it lies, and what can be done with it."""
     split = "val" if run.config.runtime.validations else metrics["split"]  # not all data sets have val
+    folder, tensorboard, export = (
+        shlex.quote(str(path)) for path in (run.folder, run.tensorboard, run.export)
+    )
     print(
         f"\n{describe(metrics)}\n"
         f"{clock(metrics['seconds'])} in all, {clock(metrics['training_seconds'])} of it training\n\n"
         f"everything is in {run.folder}: metrics.json, history.csv, checkpoints/, tensorboard/, export/\n"
-        f"  look at it     tensorboard --logdir={run.tensorboard}\n"
-        f"  evaluate it    python evaluate.py --model_dir={run.folder} --split={split}\n"
-        f"  use it         python -m taf_keras.predict --model={run.export} IMAGE… --output_dir=DIR"
+        f"  look at it     tensorboard --logdir={tensorboard}\n"
+        f"  evaluate it    {' '.join(EVALUATE_SHOWN)} --model_dir={folder} --split={split}\n"
+        f"  use it         python -m taf_keras.predict --model={export} IMAGE… --output_dir=DIR"
     )
-    if line := gain(run, program):
+    if line := gain(run):
         print(f"\n{line}")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from labelled_street import run, street_masks, write_still, write_video
 
-from taf_keras import check, import_labels
+from taf_keras import check
+from taf_keras.annotation import import_report
 from taf_keras.annotation.import_lists import has_partners
 from taf_keras.annotation.import_report import commands
 
@@ -59,7 +60,7 @@ def test_a_training_begins_with_its_own_context_where_that_reaches_a_partner(tmp
 
 
 def test_an_installed_package_trains_by_its_own_command(tmp_path, masks, capsys, monkeypatch):
-    monkeypatch.setattr(import_labels, "TRAIN_SHOWN", ("taf-train",))
+    monkeypatch.setattr(import_report, "TRAIN_SHOWN", ("taf-train",))
     movie = write_video(tmp_path / "street.avi")
     assert run(masks, f"--video={movie}", "--output_dir=my_data", "--temporal_context=3") == 0
     assert printed(capsys)[1].startswith("taf-train --flagfile=own_video --data_dir=my_data ")
@@ -67,7 +68,7 @@ def test_an_installed_package_trains_by_its_own_command(tmp_path, masks, capsys,
 
 @pytest.mark.parametrize(("context", "said"), [(3, ""), (15, " --temporal_context=15")])
 def test_checks_and_training_have_one_context(context, said):
-    checks, train, _ = commands(Path("d"), (48, 72), context, Path("street.mp4"), ("python", "train.py"))
+    checks, train, _ = commands(Path("d"), (48, 72), context, Path("street.mp4"))
     assert checks == f"python -m taf_keras.check --dataset=manifest --data_dir=d{said}"
     assert train == (
         f"python train.py --flagfile=own_video --data_dir=d{said} --image_size=48x72 --model_dir=runs/d"

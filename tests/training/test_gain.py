@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flags import parse_config, train_command
-from taf_keras.command_line import TRAIN_SHOWN
+from flags import parse_config
+from taf_keras import run_flags
 from taf_keras.config import Config, DataConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.storage.run import Run
 from taf_keras.training import screens
@@ -18,7 +18,6 @@ OWN = Config(
     data=DataConfig("manifest", "my data", image_size=(96, 128)),
     training=TrainingConfig(batch_size=8, epochs=7, seed=3),
 )
-PROGRAM = ("taf-train",)
 BASELINE = replace(OWN, taf=TAFConfig("baseline"), training=replace(OWN.training, batch_size=4))
 
 
@@ -45,32 +44,30 @@ def ended(tmp_path):
 
 def test_without_a_baseline_the_command_is_one_of_the_same_budget(ended):
     run = ended("taf", OWN, 0.6)
-    words = shlex.split(gain(run, PROGRAM).partition("a baseline beside it says: ")[2])
-    assert words[0] == "taf-train"
-    config = parse_config(words[1:])
+    words = shlex.split(gain(run).partition("a baseline beside it says: ")[2])
+    assert words[:2] == ["python", "train.py"]
+    config = parse_config(words[2:])
     assert replace(config, runtime=RuntimeConfig()) == BASELINE
     assert config.runtime.model_dir == f"{run.folder}_baseline"
 
 
-def test_the_last_screen_has_the_command_by_which_the_user_trains(ended, capsys, monkeypatch):
-    run = ended("taf", OWN, 0.6)
+def test_an_installed_package_has_commands_of_its_own(ended, capsys, monkeypatch):
+    """And a folder may have a blank in its name."""
+    monkeypatch.setattr(run_flags, "TRAIN_SHOWN", ("taf-train",))
+    monkeypatch.setattr(screens, "EVALUATE_SHOWN", ("taf-evaluate",))
     monkeypatch.setattr(screens, "describe", str)
-    screens.last(run, run.metrics | {"seconds": 9.0, "training_seconds": 8.0}, PROGRAM)
-    assert "\nwhether TAF helps here, a baseline beside it says: taf-train --" in capsys.readouterr().out
-
-
-def test_the_script_says_how_it_is_started(monkeypatch):
-    called = []
-    monkeypatch.setattr("taf_keras.training.run.train", lambda *arguments: called.append(arguments))
-    monkeypatch.setattr(train_command, "config_from_flags", lambda: OWN)
-    train_command.main()
-    assert called == [(OWN, TRAIN_SHOWN)]
+    run = ended("my taf", OWN, 0.6)
+    screens.last(run, run.metrics | {"seconds": 2.0, "training_seconds": 1.0})
+    lines = {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()}
+    said = next(line for line in lines if line.startswith("taf-evaluate"))
+    assert shlex.split(said)[1] == f"--model_dir={run.folder}"
+    assert any("a baseline beside it says: taf-train --dataset=manifest" in line for line in lines)
 
 
 @pytest.mark.parametrize(("own", "text"), [(0.6123, "gained 1.23 points"), (0.55, "lost 5.00 points")])
 def test_beside_a_baseline_the_difference_is_said(ended, own, text):
     baseline = ended("other name", BASELINE, 0.6)
-    line = gain(ended("taf", OWN, own), PROGRAM)
+    line = gain(ended("taf", OWN, own))
     assert line.startswith(f"TAF {text} of mIoU on val against {baseline.folder} (60.00 → ")
 
 
@@ -86,12 +83,12 @@ def test_beside_a_baseline_the_difference_is_said(ended, own, text):
 )
 def test_a_run_of_another_budget_is_no_baseline(ended, config, split):
     ended("other", config, 0.6, split)
-    assert "a baseline beside it says" in gain(ended("taf", OWN, 0.7), PROGRAM)
+    assert "a baseline beside it says" in gain(ended("taf", OWN, 0.7))
 
 
 def test_other_methods_and_synthetic_clips_say_nothing(ended):
-    assert gain(ended("baseline", BASELINE, 0.6), PROGRAM) is None
-    assert gain(ended("synthetic", Config(), 0.6), PROGRAM) is None
+    assert gain(ended("baseline", BASELINE, 0.6)) is None
+    assert gain(ended("synthetic", Config(), 0.6)) is None
 
 
 def test_a_folder_beside_it_that_may_not_be_read_is_no_baseline(ended, tmp_path, monkeypatch):
@@ -105,4 +102,4 @@ def test_a_folder_beside_it_that_may_not_be_read_is_no_baseline(ended, tmp_path,
         return is_file(path)
 
     monkeypatch.setattr(Path, "is_file", refusing)
-    assert "a baseline beside it says" in gain(run, PROGRAM)
+    assert "a baseline beside it says" in gain(run)

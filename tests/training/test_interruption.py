@@ -15,6 +15,7 @@ from conftest import tiny_config
 
 from taf_keras.errors import UserError
 from taf_keras.training.callbacks import WriteHistory
+from taf_keras.training.interruption import stop_requests
 
 KILLED, TERMINATED = -signal.SIGKILL, 128 + signal.SIGTERM
 TIME_DEPENDENT = {"images_per_second", "seconds", "training_seconds"}
@@ -129,3 +130,13 @@ def test_rows_of_the_history_come_back_as_they_were(tmp_path):
     path.write_text("epoch,loss\n0,abc\n")
     with pytest.raises(UserError, match=r"history.csv: damaged: .*; delete it to go on without its rows"):
         WriteHistory(path, 1)
+
+
+def test_a_signal_that_nobody_obeys_is_named_once(capfd):
+    """On a worker that saves nothing; the second signal acts as before."""
+    with stop_requests("worker 0 saves") as request:
+        signal.raise_signal(signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == "SIGINT: worker 0 saves\n"
