@@ -17,7 +17,7 @@ from taf_keras.clips.image_files import (
     read_bytes,
     reduced_colour,
 )
-from taf_keras.errors import BadFileError
+from taf_keras.errors import BadFileError, UserError
 
 
 def read_checked_image(source: str | FilePart) -> np.ndarray:
@@ -35,9 +35,14 @@ def read_image(source: Source, size: tuple[int, int] | None = None, reduced: boo
         reduced: decode a JPEG file at 1/8, 1/4 or 1/2 of its size where that is not below `size`. It is
             quicker. Pixels differ a little from those of the whole picture; what they show is off by less
             than one of them.
-    Raises: BadFileError for a file that is missing, empty or not an image.
+    Raises: BadFileError for a file that is missing, empty or not an image; UserError for another array.
     """
-    if not isinstance(source, np.ndarray):
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+            raise UserError(
+                f"an array of a frame must be uint8 RGB (height, width, 3), not {source.dtype} {source.shape}"
+            )
+    else:
         data = read_bytes(source)
         flag = reduced_colour(source, data, size) if reduced and size else cv2.IMREAD_COLOR
         source = cv2.cvtColor(decode_bytes(source, data, flag), cv2.COLOR_BGR2RGB)

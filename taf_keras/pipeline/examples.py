@@ -35,9 +35,18 @@ def read_key_frame(
     """uint8 RGB (height, width, 3) of the clip's key frame, and its train ids, uint8 (height, width).
 
     `reduced`: as for `read_image`.
+    Raises: UserError where the two have different sizes, or there is no label.
     """
     frame = clip.key_frame
-    return read_image(frame.image, size, reduced), read_label(frame.label, classes, size)
+    if frame.label is None:
+        raise UserError(f"clip {clip.name}: its key frame {clip.key_number} has no label")
+    image, label = read_image(frame.image, size, reduced), read_label(frame.label, classes, size)
+    if label.shape != image.shape[:2]:
+        raise UserError(
+            f"clip {clip.name}: label map of {size_text(label.shape)} px, its image has "
+            f"{size_text(image.shape[:2])} px"
+        )
+    return image, label
 
 
 class TrainingExamples:

@@ -23,10 +23,10 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
 
     Args:
         network: RGB frames -> logits (batch, height, width, classes), such as `TAF(…).network`.
-        folder: it is replaced when the export is complete.
+        folder: a new one, or that of an earlier export, which is replaced when this one is complete.
         classes: their names, or a table with names and colours.
-    Raises: ArgumentError for a network that is not functional, a number of classes that it does not have, or
-        another backend than TensorFlow.
+    Raises: ArgumentError for a network that is not functional, a number of classes that it does not have, a
+        folder that holds anything else, or another backend than TensorFlow.
 
     Example:
         >>> image = keras.Input((None, None, 3))
@@ -47,4 +47,11 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     outputs = network.outputs[0].shape[-1]
     if outputs != len(classes):
         raise ArgumentError(f"classes: {len(classes)} are named, and the network has {outputs} outputs")
-    export_model(network, classes, Path(folder))
+    path = Path(folder).resolve()
+    if path.exists() and not (path / "saved_model.pb").is_file() and not _is_empty(path):
+        raise ArgumentError(f"folder={folder!r}: holds something else; allowed is a new one, or an export")
+    export_model(network, classes, path)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

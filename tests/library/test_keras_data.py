@@ -193,3 +193,32 @@ def test_images_of_several_sizes_need_one():
             batches[0]
     assert tk.frames(split, image_size=(48, 64))[0][0].shape == (2, 48, 64, 3)
     assert tk.pairs(split, key_frames=2, crop_size=(32, 32))[0][1].shape == (2, 32, 32)
+
+
+IMAGE, LABEL = np.zeros((16, 24, 3), np.uint8), np.zeros((16, 24), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "message"),
+    [
+        (IMAGE, LABEL[::2, ::2], "^clip own: label map of 8x12 px, its image has 16x24 px$"),
+        (
+            IMAGE / 255,
+            LABEL,
+            r"^an array of a frame must be uint8 RGB \(height, width, 3\), not float64 \(16, 24",
+        ),
+        (
+            IMAGE[..., 0],
+            LABEL,
+            r"^an array of a frame must be uint8 RGB \(height, width, 3\), not uint8 \(16, 24\)",
+        ),
+        (IMAGE, None, "^clip own: its key frame 5 has no label$"),
+    ],
+)
+def test_frames_of_ones_own_that_do_not_fit(image, label, message):
+    """A label of half the size would be cropped as if it had the whole."""
+    clip = tk.Clip("own", (tk.Frame(4, IMAGE), tk.Frame(5, image, label)), key_number=5)
+    split = tk.Split("train", (clip,), tk.ClassTable(("road", "car"), ((255, 0, 0), (0, 255, 0))))
+    for batches in (tk.pairs(split, key_frames=1, crop_size=(8, 8)), tk.frames(split)):
+        with pytest.raises(tk.UserError, match=message):
+            batches[0]

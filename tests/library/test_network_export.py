@@ -55,3 +55,19 @@ def test_a_list_of_one_is_the_one(tmp_path):
     expected = np.argmax(network.predict(frames.astype("float32"), verbose=0), axis=-1)
     np.testing.assert_array_equal(exported.serve(frames)["labels"], expected)
     assert json.loads(next(tmp_path.glob("exported/**/*.json")).read_text())["names"] == CLASSES
+
+
+def test_a_folder_that_holds_anything_else_stays(tmp_path):
+    """An empty one is taken, and so is an earlier export."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a SavedModel needs TensorFlow")
+    runs, network = tmp_path / "runs", network_of()
+    (runs / "taf").mkdir(parents=True)
+    with pytest.raises(
+        ValueError, match=rf"^folder='{runs}': holds something else; allowed is a new one, or an"
+    ):
+        tk.export(network, str(runs), CLASSES)
+    assert (runs / "taf").is_dir()
+    for _ in range(2):
+        tk.export(network, str(runs / "taf"), CLASSES)
+    assert (runs / "taf" / "saved_model.pb").is_file()
