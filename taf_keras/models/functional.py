@@ -33,6 +33,15 @@ def functional_fault(network) -> str | None:
     return None
 
 
+def ends_with_softmax(tensor) -> bool:
+    """Whether the operation that makes a symbolic tensor, inside nested models too, ends with a softmax."""
+    operation = tensor._keras_history.operation
+    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+        return ends_with_softmax(operation.outputs[tensor._keras_history.tensor_index])
+    activation = getattr(operation, "activation", None)
+    return type(operation).__name__ == "Softmax" or activation is keras.activations.softmax
+
+
 def regularised_layer(network: keras.Model) -> keras.Layer | None:
     """The first layer with an `activity_regularizer`, nested ones among them; None where there is none."""
     return next(

@@ -10,7 +10,7 @@ import keras
 from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import sha256
-from taf_keras.models.functional import functional_fault, regularised_layer
+from taf_keras.models.functional import ends_with_softmax, functional_fault, regularised_layer
 from taf_keras.models.layers import ResizeLike
 
 
@@ -75,17 +75,8 @@ def _fault(network, num_classes: int) -> str | None:
         return f"takes {image.shape}, must take RGB (batch, height, width, 3)"
     if len(logits.shape) != 4 or logits.shape[3] != num_classes:
         return f"returns {logits.shape}, must return logits (batch, height, width, {num_classes})"
-    if _is_softmax(logits):
+    if ends_with_softmax(logits):
         return "ends with a softmax, must return logits: the loss and the export take their softmax"
     if (layer := regularised_layer(network)) is not None:
         return f"layer {layer.name!r}: its activity_regularizer is not added to the loss here: leave it out"
     return None
-
-
-def _is_softmax(tensor) -> bool:
-    """Whether the operation that makes a symbolic tensor, inside nested models too, ends with a softmax."""
-    operation = tensor._keras_history.operation
-    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
-        return _is_softmax(operation.outputs[tensor._keras_history.tensor_index])
-    activation = getattr(operation, "activation", None)
-    return type(operation).__name__ == "Softmax" or activation is keras.activations.softmax

@@ -12,6 +12,7 @@ from keras import ops
 
 from taf_keras.config import BATCH_NORM_FRAMES, SYMMETRIC
 from taf_keras.errors import ArgumentError
+from taf_keras.models.functional import ends_with_softmax
 from taf_keras.taf import losses
 from taf_keras.taf.batch import sizes_agree
 from taf_keras.taf.cut import Cut
@@ -92,6 +93,11 @@ class TAFTerm:
             raise ArgumentError(
                 f"network {network.name!r}: has one output channel, whose softmax is always 1: give "
                 'contrast="sigmoid" or "identity"'
+            )
+        if contrast == "softmax" and ends_with_softmax(network.outputs[0]):
+            raise ArgumentError(
+                f"network {network.name!r}: ends with a softmax, and δ would take that of it: leave it out, "
+                'or give contrast="identity"'
             )
         self.branches = self.cut.branches
         rates = self.change_rates.values()

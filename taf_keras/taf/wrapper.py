@@ -37,7 +37,8 @@ class TAF(keras.Model):
         offset_frames: n, numbers (pairs,): how many frames the partner lies after its key frame.
         valid: bool (pairs, …), the output's shape without channels, False in padding; optional.
         key_branch, partner_branch: i1 and i2, int (pairs,), positions in `change_rates`; sampled if absent.
-    `taf_keras.pairs` makes such batches.
+    `taf_keras.pairs` makes such batches. A loop of your own takes the loss of `compute_loss` right after each
+    call: the outputs alone do not hold the term.
 
     Args:
         network: a functional `keras.Model` of one input and one output. It is trained, and not changed.
@@ -90,6 +91,8 @@ class TAF(keras.Model):
         name: str = "taf",
         **kwargs,
     ):
+        # By which `compile` scales the loss of float16.
+        kwargs.setdefault("dtype", getattr(network, "dtype_policy", None))
         super().__init__(name=name, autocast=False, **kwargs)
         self.network = network
         self.term = TAFTerm(
@@ -224,6 +227,7 @@ class TAF(keras.Model):
             "seed": self.sampling.get_config()["seed"],
             "layers": dict(zip(term.branches, term.cut.positions, strict=True)),
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
     @classmethod

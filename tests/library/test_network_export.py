@@ -57,6 +57,14 @@ def test_a_list_of_one_is_the_one(tmp_path):
     assert json.loads(next(tmp_path.glob("exported/**/*.json")).read_text())["names"] == CLASSES
 
 
+def test_a_softmax_is_not_taken_twice(tmp_path):
+    network = network_of(outputs_of=lambda x: layers.Softmax()(x))
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a SavedModel needs TensorFlow")
+    with pytest.raises(ValueError, match=r"^network: ends with a softmax, which the export adds"):
+        tk.export(network, str(tmp_path / "exported"), CLASSES)
+
+
 def test_a_folder_that_holds_anything_else_stays(tmp_path):
     """An empty one is taken, and so is an earlier export."""
     if keras.backend.backend() != "tensorflow":

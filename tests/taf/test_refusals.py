@@ -135,6 +135,19 @@ def test_one_output_channel_has_no_softmax():
         assert ops.min(outcome.delta) > 1e-5
 
 
+def test_a_softmax_is_not_taken_twice():
+    """δ would be a fraction of what it is."""
+    network = two_branches(keras.layers.Softmax())
+    message = r"^network 'net': ends with a softmax, and δ would take that of it"
+    with pytest.raises(ArgumentError, match=message):
+        TAF(network, {"slow": 0.0})
+    x, _ = batch()
+    of_softmax = TAF(network, {"slow": 0.0}, contrast="identity").term(**sampled(x))
+    logits = keras.Model(network.input, network.get_layer(index=-2).output)
+    of_logits = TAF(logits, {"slow": 0.0}).term(**sampled(x))
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (of_softmax.delta, of_logits.delta)), rtol=1e-5)
+
+
 def test_a_list_of_one_is_the_one():
     """The usual idiom keras.Model([image], [logits])."""
     x, y = batch()

@@ -37,6 +37,22 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(network, tmp_path, co
     assert model.sampling.state[1] == 8  # two branches in each of four steps
 
 
+def test_the_loss_scale_of_half_precision_is_kept(tmp_path):
+    """In a process that knows of no policy."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = network_of()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = compiled(TAF(network, RATES, seed=0))
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is type(model.optimizer) is keras.optimizers.LossScaleOptimizer
+    assert int(loaded.optimizer.iterations) == 2
+    assert_same_bits(loaded, model)
+
+
 def test_the_best_model_of_a_training_is_kept_whole(network, tmp_path):
     kept = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss")
     model = compiled(TAF(network, RATES, seed=0))
