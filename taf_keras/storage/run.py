@@ -19,17 +19,13 @@ from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import require_writable, unfinished, write_json, writes
 from taf_keras.storage.lock import Held, hold, is_lock
+from taf_keras.storage.sameness import describe_clips, differences
 
 METRICS = ("miou", "pixel_accuracy")  # by which runs are compared, shares in [0, 1]
 PER_CLASS = ("per_class_iou", "per_class_accuracy")
 _DAMAGE = (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, UserError)
-_BESIDE = ("versions", "classes")  # in config.json beside the settings
+_BESIDE = ("versions", "classes", "train_clips")  # in config.json beside the settings
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
-# Why a setting cannot change in the middle of a run, where that is not plain.
-_REASONS = {
-    "training.epochs": ": --epochs sets the learning rate of every step, the earlier ones too",
-    "model.model_sha256": ": the file of --model has changed",
-}
 
 
 class Run:
@@ -111,6 +107,23 @@ class Run:
             trained = list(self.metrics["per_class_iou"]) if self.has_ended else names
         require_same_classes(self.folder, trained, names)
 
+    def check_clips(self, clips: Sequence) -> None:
+        """Looks whether the run began with these training clips: its steps are counted in batches of them.
+
+        Raises: UserError where it did not. Runs of earlier versions do not say with which they began.
+        """
+        now = describe_clips(clips)
+        try:
+            begun = json.loads(self.config_file.read_text()).get("train_clips") or now
+            count = begun.get("count")
+        except _DAMAGE:  # it has not begun
+            return
+        if begun != now:
+            raise UserError(
+                f"--model_dir={self.folder}: its run began with other training clips ({count} then, "
+                f"{len(clips)} now): bring those back, or give another --model_dir"
+            )
+
     def as_begun(self, config: Config) -> Config:
         """`config` with what `auto` became when this run began: measured rates, and the backbone's weights.
 
@@ -135,7 +148,7 @@ class Run:
         Raises: UserError for a folder that holds something else.
         """
         if self._has_begun():
-            different = _differences(self.config.to_dict(), config.to_dict())
+            different = differences(self.config.to_dict(), config.to_dict())
             if different:
                 raise UserError(
                     f"--model_dir={self.folder}: holds another run ({'; '.join(different)}); "
@@ -165,13 +178,14 @@ class Run:
         with writes(f"--model_dir={self.folder}"):  # a folder on the way to it may not be searched
             return self.config_file.is_file()
 
-    def claim(self, config: Config, classes: Sequence[str] | None = None) -> IO[str]:
+    def claim(self, config: Config, classes: Sequence[str] = (), clips: Sequence = ()) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.
 
         What a killed process left unfinished is deleted.
 
         Args:
             classes: names of the classes that it is trained on, for `check_classes`.
+            clips: those of training, for `check_clips`.
 
         Returns: a context manager, at whose end another process may go on with the run.
         Raises: UserError for a folder that cannot be written, or in which another process is at work.
@@ -186,7 +200,8 @@ class Run:
                 if not self.config_file.is_file():
                     versions = {name: version(name) for name in _PACKAGES}
                     versions = {"python": platform.python_version()} | versions
-                    beside = {"versions": versions, "classes": classes and list(classes)}
+                    beside = {"versions": versions, "classes": list(classes) or None}
+                    beside |= {"train_clips": describe_clips(clips) if clips else None}
                     write_json(self.config_file, config.to_dict() | beside)
             except OSError:
                 lock.close()
@@ -225,17 +240,6 @@ def _number(values: dict, name: str) -> float:
     if not isinstance(value, float | int | None):
         raise ValueError(f"{name} is no number")
     return math.nan if value is None else float(value)
-
-
-def _differences(old: dict, new: dict) -> list[str]:
-    """'group.setting=old, now new' for each setting that differs, `runtime` aside."""
-    return [
-        f"{group}.{name}={old[group].get(name)}, now {value}{_REASONS.get(f'{group}.{name}', '')}"
-        for group, settings in new.items()
-        if group != "runtime"
-        for name, value in settings.items()
-        if old[group].get(name) != value
-    ]
 
 
 def _without_unused_weight(settings: dict) -> None:

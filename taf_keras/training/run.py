@@ -71,6 +71,8 @@ def train(config: Config) -> dict:
         name: load_checked(data, name, partners_within(data, config.taf.method, name), runtime.threads)
         for name in dict.fromkeys(["train", final, *(["val"] if runtime.validations else [])])
     }
+    if chief:
+        run.check_clips(splits["train"].clips)
     frame = read_image(splits["train"].clips[0].key_frame.image, data.image_size)
     check_crop_size(data.crop_size or frame.shape[:2], frame.shape[:2], config.model.output_stride)
     steps_per_epoch = config.steps_per_epoch(len(splits["train"].clips))
@@ -131,7 +133,7 @@ def train(config: Config) -> dict:
 
         # ------------------------------------------------------------------------------------------- Loop
         if chief:
-            stack.enter_context(run.claim(config, classes.names))
+            stack.enter_context(run.claim(config, classes.names, splits["train"].clips))
         stack.enter_context(writing(run.folder))
         if chief:
             screens.announce(config, splits, network, strategy, cluster)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from taf_keras.clips.clip import Clip, Frame
 from taf_keras.config import Config, PartnerLabelConfig, RuntimeConfig, TAFConfig
 from taf_keras.errors import UserError
 from taf_keras.files import write_json
@@ -202,6 +203,34 @@ def test_a_run_knows_the_classes_that_it_was_trained_on(tmp_path):
     ]:
         with pytest.raises(UserError, match=f"run: was trained on other classes: {said}"):
             run.check_classes(other)
+
+
+def test_a_run_knows_the_clips_that_it_was_trained_on(tmp_path):
+    """By their names and key frames: the folder of the data may be another one."""
+
+    def clips(*keys, folder="a"):
+        return [Clip(f"quay_{n}", (Frame(n, f"{folder}/{n}.png", f"{folder}/{n}_ids.png"),), n) for n in keys]
+
+    run = Run(tmp_path / "run")
+    run.check_clips(clips(1))  # it has not begun
+    run.claim(Config(), clips=clips(1, 2, 3)).close()
+    assert Run(run.folder).config == Config()
+    run.check_clips(clips(1, 2, 3, folder="b"))
+    for other, count in ((clips(1, 2), 2), (clips(1, 2, 4), 3), (clips(2, 1, 3), 3)):
+        with pytest.raises(UserError) as refused:
+            run.check_clips(other)
+        assert str(refused.value) == (
+            f"--model_dir={run.folder}: its run began with other training clips (3 then, {count} now): bring "
+            "those back, or give another --model_dir"
+        )
+
+    earlier = Run(tmp_path / "earlier")  # which does not say
+    earlier.claim(Config()).close()
+    settings = json.loads(earlier.config_file.read_text())
+    assert settings.pop("train_clips") is None
+    earlier.check_clips(clips(1))
+    earlier.config_file.write_text(json.dumps(settings))
+    earlier.check_clips(clips(1))
 
 
 def test_the_classes_of_an_earlier_run_are_those_of_its_metrics(tmp_path):

@@ -116,6 +116,27 @@ def test_a_baseline_on_files_sees_key_frames_only(untraced, tmp_path, camvid):
     assert not [name for name in history if name.startswith("delta/")]
 
 
+def test_a_run_does_not_go_on_with_other_training_clips(untraced, tmp_path, camvid):
+    """It had one more clip than --on_bad_file=skip leaves now. When it has ended, that is of no interest."""
+    config = tiny_config(
+        tmp_path,
+        data={"dataset": "camvid", "data_dir": str(camvid), "on_bad_file": "skip"},
+        taf={"method": "baseline"},
+        training={"epochs": 1},
+        runtime={"validations": 0},
+    )
+    metrics = train(config)
+    still = camvid / "train" / "Seq05VD_f00030.png"
+    contents = still.read_bytes()
+    still.write_bytes(b"")
+    assert train(config)["miou"] == metrics["miou"]
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"run: its run began with other training clips \(5 then, 4 now\): "):
+        train(config)
+    still.write_bytes(contents)
+    assert train(config)["miou"] == metrics["miou"]
+
+
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
