@@ -31,6 +31,7 @@ from taf_keras.config import SPLITS, TEMPORAL_CONTEXT
 from taf_keras.datasets.class_file import class_table
 from taf_keras.datasets.text_file import read_text
 from taf_keras.errors import UserError
+from taf_keras.files import reads
 
 __all__ = ["COLUMNS", "class_table", "load_list", "load_split", "splits"]
 
@@ -80,7 +81,8 @@ def splits(data_dir: str) -> tuple[str, ...]:
 
     A val.csv of the header alone asks for no validation.
     """
-    found = [name for name in SPLITS if _list_file(data_dir, name).is_file()]
+    with reads(f"--data_dir={data_dir}"):
+        found = [name for name in SPLITS if _list_file(data_dir, name).is_file()]
     if "val" in found and _is_empty(_list_file(data_dir, "val")):
         found.remove("val")
     elif "train" in found and "val" not in found and _has_labels(data_dir, LEAST):

@@ -1,7 +1,9 @@
 """Lists written by hand: two videos, three labels; then every fault that a list can have."""
 
 import codecs
+import errno
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -198,6 +200,15 @@ def test_a_val_csv_of_the_header_alone_sets_nothing_aside(root):
     assert len(reader.load_split(str(root), "train", 3).clips) == 10
     (root / "val.csv").write_text("clip,image\n")  # no such list: training says so
     assert reader.splits(str(root)) == ("train", "val")
+
+
+def test_a_folder_that_may_not_be_searched_is_named(root, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(UserError, match=f"^--data_dir={root}: cannot be read: Permission denied$"):
+        reader.splits(str(root))
 
 
 def test_dense_labels_are_set_aside_with_a_smaller_gap(root):
