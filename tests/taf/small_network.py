@@ -20,6 +20,11 @@ def network_of(dropout: float = 0.0) -> keras.Model:
     return keras.Model(image, layers.Conv2D(CLASSES, 1)(x))
 
 
+def seeded_network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return network_of()
+
+
 def batch(pairs: int = PAIRS, seed: int = 0):
     """(x, y); the branches are left to be sampled."""
     rng = np.random.default_rng(seed)

@@ -4,10 +4,27 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from small_network import CLASSES, PAIRS, RATES, SIZE, batch, compiled, fit, network_of, sampled
+from small_network import (
+    CLASSES,
+    PAIRS,
+    RATES,
+    SIZE,
+    batch,
+    compiled,
+    fit,
+    network_of,
+    sampled,
+    seeded_network,
+)
 from taf_examples import in_float64
 
 from taf_keras import TAF
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    return seeded_network()
+
 
 # --- fit, evaluate, predict ----------------------------------------------------------------------------
 

@@ -4,10 +4,26 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from small_network import CLASSES, INF, PAIRS, RATES, SIZE, batch, compiled, sampled, two_branches
+from small_network import (
+    CLASSES,
+    INF,
+    PAIRS,
+    RATES,
+    SIZE,
+    batch,
+    compiled,
+    sampled,
+    seeded_network,
+    two_branches,
+)
 
 from taf_keras import TAF
 from taf_keras.errors import ArgumentError
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    return seeded_network()
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,14 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from small_network import RATES, assert_same_bits, compiled, differ, fit, network_of
+from small_network import RATES, assert_same_bits, compiled, differ, fit, network_of, seeded_network
 
 from taf_keras import TAF
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    return seeded_network()
 
 
 @keras.saving.register_keras_serializable("tests")
