@@ -1,5 +1,6 @@
 """What several tests need: small trees of files, a tiny configuration, a tiny trained run."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -109,6 +110,15 @@ def untraced(monkeypatch):
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+def deny_access(monkeypatch, look: str) -> None:
+    """`Path.LOOK` fails as in a folder that may not be searched or listed; root may do both."""
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, look, refuse)
 
 
 def tiny_config(folder: Path, **groups):

@@ -125,7 +125,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """None where there is no such folder."""
+    """Those of a folder that is not there are none."""
     with reads(folder):
         files = folder.iterdir() if folder.is_dir() else ()
         return sorted(path for path in files if path.suffix.lower() in _IMAGE_SUFFIXES)

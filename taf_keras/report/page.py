@@ -107,8 +107,7 @@ def _command(experiment: Experiment, values: Sequence[dict[str, str]], names: Se
         flags = as_flags({name: text for name, text in changed(settings_).items() if name in names})
         lines.append(shlex.join(["--arm", f"{_plain(arm.name)}: {shlex.join(flags)}".rstrip()]))
     given = {name for own in values for name in changed(own)}  # a default is that of a method
-    same = {name: text for name, text in values[0].items() if name in given and name not in names}
-    common = as_flags(same)
+    common = as_flags({name: text for name, text in values[0].items() if name in given - set(names)})
     if common:
         lines.append(f"-- {shlex.join(common)}")
     return " \\\n  ".join(lines)

@@ -65,7 +65,7 @@ def video_results(stem: Path, labels: str) -> list[Path]:
     """
     found = [stem.with_name(f"{stem.name}_{result}") for result in ("overlay.mp4", "classes.csv")]
     if labels == "npz":
-        found.append(stem.with_name(f"{stem.name}_labels.npz"))
+        found.append(label_archive(stem))
     if labels == "png":
         folder = label_folder(stem)
         found += earlier_labels(folder) if folder.is_dir() or not os.path.lexists(folder) else [folder]
@@ -77,6 +77,11 @@ def label_folder(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}_labels")
 
 
+def label_archive(stem: Path) -> Path:
+    """Where the label maps of a video go in one file."""
+    return stem.with_name(f"{stem.name}_labels.npz")
+
+
 def earlier_labels(folder: Path) -> list[Path]:
     """The files in it that have the name of a frame's label map."""
     return [path for path in sorted(folder.glob("*.png")) if path.stem.isdecimal()]
@@ -84,8 +89,10 @@ def earlier_labels(folder: Path) -> list[Path]:
 
 def remove_labels(stem: Path, new: Collection[Path]) -> None:
     """Removes the label maps of earlier predictions of a video, of every kind, but not the `new` ones."""
-    folder, archive = label_folder(stem), stem.with_name(f"{stem.name}_labels.npz")
-    earlier = [path for path in {archive, *earlier_labels(folder)} - set(new) if is_prediction(path)]
+    folder = label_folder(stem)
+    earlier = [
+        path for path in {label_archive(stem), *earlier_labels(folder)} - set(new) if is_prediction(path)
+    ]
     for path in earlier:
         path.unlink()
     if earlier:

@@ -99,10 +99,7 @@ class Run:
 
         Raises: UserError that names the first one that differs.
         """
-        try:
-            trained = json.loads(self.config_file.read_text()).get("classes")
-        except _DAMAGE:
-            trained = None
+        trained = self._beside("classes")
         if trained is None:  # of version 0.1, which has them when it has ended
             trained = list(self.metrics["per_class_iou"]) if self.has_ended else names
         require_same_classes(self.folder, trained, names)
@@ -112,17 +109,19 @@ class Run:
 
         Raises: UserError where it did not. Runs of earlier versions do not say with which they began.
         """
-        now = describe_clips(clips)
-        try:
-            begun = json.loads(self.config_file.read_text()).get("train_clips") or now
-            count = begun.get("count")
-        except _DAMAGE:  # it has not begun
-            return
-        if begun != now:
+        begun = self._beside("train_clips")
+        if begun and isinstance(begun, dict) and begun != describe_clips(clips):
             raise UserError(
-                f"--model_dir={self.folder}: its run began with other training clips ({count} then, "
-                f"{len(clips)} now): bring those back, or give another --model_dir"
+                f"--model_dir={self.folder}: its run began with other training clips ({begun.get('count')} "
+                f"then, {len(clips)} now): bring those back, or give another --model_dir"
             )
+
+    def _beside(self, name: str):
+        """What config.json has beside the settings; None where it does not say, or there is none."""
+        try:
+            return json.loads(self.config_file.read_text()).get(name)
+        except _DAMAGE:
+            return None
 
     def as_begun(self, config: Config) -> Config:
         """`config` with what `auto` became when this run began: measured rates, and the backbone's weights.

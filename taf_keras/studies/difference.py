@@ -14,6 +14,7 @@ import pandas as pd
 
 from taf_keras import tables
 from taf_keras.evaluation.charts import series_style
+from taf_keras.evaluation.confusion import summarise
 from taf_keras.experiments.comparison import mean_and_error, with_error
 from taf_keras.studies.bootstrap import interval, ious, mean_of, resampled
 from taf_keras.studies.footage import Footage
@@ -72,8 +73,10 @@ def compare(
 
 def counted_classes(results: Sequence[tuple[str, int, np.ndarray]]) -> pd.DataFrame:
     """How many classes have an IoU in each run: `arm`, `seed`, `classes`, as `uneven_classes` takes them."""
-    sums = [(model, seed, matrices.sum(axis=0)) for model, seed, matrices in results]
-    rows = [(model, seed, int(((own.sum(0) + own.sum(1)) > 0).sum())) for model, seed, own in sums]
+    rows = [
+        (model, seed, int(np.isfinite(summarise(matrices.sum(axis=0))["per_class_iou"]).sum()))
+        for model, seed, matrices in results
+    ]
     return pd.DataFrame(rows, columns=["arm", "seed", "classes"])
 
 

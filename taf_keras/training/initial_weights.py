@@ -11,7 +11,7 @@ import numpy as np
 
 from taf_keras.config import Config, ModelConfig
 from taf_keras.errors import UserError
-from taf_keras.evaluation.network import exported_checkpoint, load_network
+from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.models.build import build_model
 from taf_keras.storage.checkpoint import latest
 from taf_keras.storage.run import Run
@@ -53,7 +53,7 @@ def load_initial_weights(config: Config, run: Run, network: keras.Model, class_n
 
 def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     names = list(run.metrics["per_class_iou"])
-    trained = load_network(run.config, names, exported_checkpoint(run, run.config)[1])
+    trained = load_network(run.config, names, reported_checkpoint(run))
     of_classes = {} if names == list(class_names) else _of_classes(run.config.model, len(names))
     shared = [name for name in class_names if name in names]
     to, of = ([table.index(name) for name in shared] for table in (list(class_names), names))

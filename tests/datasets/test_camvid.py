@@ -1,10 +1,7 @@
-import errno
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from conftest import deny_access
 
 from taf_keras.clips.clip import VOID
 from taf_keras.clips.decode import read_label
@@ -84,10 +81,7 @@ def test_a_missing_or_empty_folder_is_named(camvid, tmp_path):
 
 
 def test_a_folder_that_may_not_be_searched_is_named(camvid, monkeypatch):
-    def refuse(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    deny_access(monkeypatch, "is_dir")
     with pytest.raises(UserError, match=f"^--data_dir={camvid}: cannot be read: Permission denied$"):
         reader.splits(str(camvid))
     with pytest.raises(UserError, match=f"^{camvid}/train: cannot be read: Permission denied$"):

@@ -1,7 +1,5 @@
 """Trees in the official layout: a city of short sequences, and one whose only sequence holds two clips."""
 
-import errno
-import os
 import subprocess
 import sys
 import time
@@ -10,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import deny_access
 
 from taf_keras import pack
 from taf_keras.clips.bad_files import BadFiles
@@ -304,10 +303,7 @@ def test_a_missing_or_empty_folder_is_named_with_the_layout(root, tmp_path):
 
 
 def test_a_folder_that_may_not_be_searched_is_named(root, monkeypatch):
-    def refuse(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    deny_access(monkeypatch, "is_dir")
     with pytest.raises(UserError, match=f"^--data_dir={root}: cannot be read: Permission denied$"):
         reader.splits(str(root))
     with pytest.raises(UserError, match=f"^{root}.*: cannot be read: Permission denied$"):

@@ -1,15 +1,14 @@
 """Lists written by hand: two videos, three labels; then every fault that a list can have."""
 
 import codecs
-import errno
 import json
-import os
 import unicodedata
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import deny_access
 
 from taf_keras.clips.bad_files import BadFiles
 from taf_keras.clips.clip import VOID
@@ -203,10 +202,7 @@ def test_a_val_csv_of_the_header_alone_sets_nothing_aside(root):
 
 
 def test_a_folder_that_may_not_be_searched_is_named(root, monkeypatch):
-    def refuse(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, "is_file", refuse)
+    deny_access(monkeypatch, "is_file")
     with pytest.raises(UserError, match=f"^--data_dir={root}: cannot be read: Permission denied$"):
         reader.splits(str(root))
 

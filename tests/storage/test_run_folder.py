@@ -4,9 +4,9 @@ import math
 import os
 import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from conftest import deny_access
 
 from taf_keras.clips.clip import Clip, Frame
 from taf_keras.config import Config, PartnerLabelConfig, RuntimeConfig, TAFConfig
@@ -98,11 +98,7 @@ def test_a_folder_that_can_never_be_written_is_refused_before_the_data(tmp_path,
 @pytest.mark.parametrize(("look", "methods"), [("is_file", ["as_begun", "check"]), ("iterdir", ["check"])])
 def test_a_folder_that_may_not_be_looked_at_is_refused(tmp_path, monkeypatch, look, methods):
     """The first below a folder that may not be searched, the second one that may not be listed."""
-
-    def refuse(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(Path, look, refuse)
+    deny_access(monkeypatch, look)
     for method in methods:
         with pytest.raises(UserError, match=f"={tmp_path}: cannot be written: Permission denied$"):
             getattr(Run(tmp_path), method)(Config())

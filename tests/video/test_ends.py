@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_video import SIZE, cut, index_of, picture, write_video
-from test_write import B_FRAMES, encoded, everything, needs_av
+from test_video import cut, index_of, picture, write_video
+from test_write import B_FRAMES, encoded, everything, needs_av, write_with_longer_sound
 
 from taf_keras.video import frames as reader
 from taf_keras.video.frames import Announced, Damaged, announced, decode, irregularity
@@ -79,21 +79,7 @@ def test_an_mp4_may_show_a_part_of_its_frames(movie):
 
 @needs_av
 def test_a_longer_sound_of_a_fragmented_mp4_is_no_damage(tmp_path):
-    import av
-
-    path = tmp_path / "a.mp4"
-    with av.open(str(path), "w", options={"movflags": FRAGMENTED}) as container:
-        video, sound = container.add_stream("mpeg4", rate=25), container.add_stream("mp2", rate=44100)
-        video.width, video.height = SIZE[::-1]
-        sound.layout = "mono"
-        for index in range(30):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        container.mux(video.encode())
-        for start in range(0, int(44100 * 1.6), 1152):  # 1.6 s, and 1.2 s of pictures
-            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
-            samples.sample_rate, samples.pts = 44100, start
-            container.mux(sound.encode(samples))
-        container.mux(sound.encode())
+    path = write_with_longer_sound(tmp_path / "a.mp4", "mpeg4", movflags=FRAGMENTED)
     assert announced(path).frames > 30
     assert whole_frames(path) == list(range(30))
 

@@ -218,27 +218,30 @@ def test_a_variable_rate_is_no_damage(tmp_path):
     assert isinstance(frames[-1], Damaged)
 
 
-@needs_av
-@pytest.mark.parametrize("suffix", ["ts", "mkv", "mpg", "mp4"])
-def test_a_longer_sound_is_no_damage(tmp_path, suffix):
-    """A duration is that of the longest track; in many dash-cams' files it is the sound's."""
+def write_with_longer_sound(path: Path, codec: str, **options: str) -> Path:
+    """1.2 s of pictures, 30 of 25 Hz, and 1.6 s of sound."""
     import av
 
-    path = tmp_path / f"a.{suffix}"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4" if suffix == "mp4" else "mpeg2video", rate=25)
+    with av.open(str(path), "w", options=options) as container:
+        video, sound = container.add_stream(codec, rate=25), container.add_stream("mp2", rate=44100)
         video.width, video.height = SIZE[::-1]
-        sound = container.add_stream("mp2", rate=44100)
         sound.layout = "mono"
         for index in range(30):
-            frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24")
-            container.mux(video.encode(frame))
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
         container.mux(video.encode())
-        for start in range(0, int(44100 * 1.6), 1152):  # 1.6 s, and 1.2 s of pictures
+        for start in range(0, int(44100 * 1.6), 1152):
             samples = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
             samples.sample_rate, samples.pts = 44100, start
             container.mux(sound.encode(samples))
         container.mux(sound.encode())
+    return path
+
+
+@needs_av
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mpg", "mp4"])
+def test_a_longer_sound_is_no_damage(tmp_path, suffix):
+    """A duration is that of the longest track; in many dash-cams' files it is the sound's."""
+    path = write_with_longer_sound(tmp_path / f"a.{suffix}", "mpeg4" if suffix == "mp4" else "mpeg2video")
     frames = list(decode(path, everything))
     assert len(frames) == 30
     assert not any(isinstance(frame, Damaged) for frame in frames)
