@@ -19,7 +19,7 @@ EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 
 
 def split(name: str) -> tk.Split:
-    """`train` or `val`: 8 clips of 29 frames, of which the one in the middle has a label."""
+    """`train` or `val`: 8 clips of 31 frames (`val` has 7), of which the one in the middle has a label."""
     return load_split(DataConfig(train_clips=8, val_clips=8), name)
 
 

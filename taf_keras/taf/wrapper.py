@@ -37,6 +37,7 @@ class TAF(keras.Model):
         offset_frames: n, numbers (pairs,): how many frames the partner lies after its key frame.
         valid: bool (pairs, …), the output's shape without channels, False in padding; optional.
         key_branch, partner_branch: i1 and i2, int (pairs,), positions in `change_rates`; sampled if absent.
+        partner_takes: bool (pairs,), with `symmetric="sampled"`: whether the partner takes it; or sampled.
     `taf_keras.pairs` makes such batches. A loop of your own takes the loss of `compute_loss` right after each
     call: the outputs alone do not hold the term.
 
@@ -49,8 +50,8 @@ class TAF(keras.Model):
         contrast: what δ compares (Eq. 3, Section 5.5): `softmax` or `sigmoid` of the outputs, `identity` for
             probabilities and regression, or a function of the outputs.
         distance: `l1` (the paper's), `l2` or `symmetric_cross_entropy` (Section 5.5).
-        symmetric: `both`: key frame and partner each take a branch of the other (Eq. 6). `key`: the key frame
-            alone takes one (Eq. 5), which costs less.
+        symmetric: `both`: key frame and partner each take a branch (Eq. 6). `key`: the key frame alone
+            (Eq. 5), which costs less. `sampled`: one of the two, which counts twice: Eq. 6 in expectation.
         relative: measure c_i against the input's own change, RGB in [0, 255], instead of |n| (Section 5.4).
         batch_norm_frames: `key`: batch norm takes its statistics from the key frames, so that partners act
             through R+ alone; `all`: from every frame, as Keras does.
