@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 import numpy as np
@@ -75,12 +77,25 @@ def load_saved(folder: str):
     if not (Path(folder) / "saved_model.pb").is_file():
         raise UserError(f"{folder}: holds no exported model (saved_model.pb)")
     try:
-        model = tf.saved_model.load(folder)
+        with _without_wildcards(folder) as path:
+            model = tf.saved_model.load(path)
     except Exception as error:  # TensorFlow has many for a damaged file
         raise UserError(f"{folder}: not an exported model, or damaged: {first_line(error)}") from None
     if not hasattr(model, "serve"):
         raise UserError(f"{folder}: is no model that train.py exported: it has no endpoint serve")
     return model  # whole: its function alone does not keep its variables alive
+
+
+@contextmanager
+def _without_wildcards(folder: str) -> Iterator[str]:
+    """A path to `folder` that is no pattern: TensorFlow looks for the variables by one."""
+    if set("*?[]\\").isdisjoint(Path(folder).as_posix()):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="taf_keras_export_") as temporary:
+        link = Path(temporary) / "export"
+        link.symlink_to(Path(folder).absolute(), target_is_directory=True)
+        yield str(link)
 
 
 def evaluate_split(
