@@ -123,7 +123,7 @@ def _is_cut(mp4: BinaryIO) -> bool:
 
 
 def _opened(video: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(f"file:{video}", cv2.CAP_FFMPEG)  # a colon in a name would begin a protocol
     if not capture.isOpened():
         raise UserError(f"{video}: is not a readable video ({video.stat().st_size} bytes)")
     return capture

@@ -87,7 +87,7 @@ class _Mpeg4:
     def __init__(self, path: Path, size, rate: float):
         # The format has no finer rates.
         self.writer = cv2.VideoWriter(
-            str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), round(rate, 2), size[::-1]
+            f"file:{path}", cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), round(rate, 2), size[::-1]
         )
         if not self.writer.isOpened():
             raise OSError("OpenCV cannot open a video to write")

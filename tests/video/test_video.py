@@ -126,6 +126,14 @@ def test_no_half_picture_is_taken_from_a_file_that_breaks_off(tmp_path, codec, s
     assert 0 < counts[0] < counts[-1] < 30
 
 
+def test_a_colon_in_a_name_is_no_protocol(movie, tmp_path, monkeypatch):
+    name = f"2024-05-01T10:30:05{movie.suffix}"
+    movie.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(name), tmp_path / name):
+        assert image_size(path) == SIZE
+
+
 def test_what_is_no_video_is_refused_with_its_name(tmp_path):
     (tmp_path / "text.avi").write_text("no video")
     (tmp_path / "empty.avi").touch()

@@ -105,6 +105,15 @@ def test_a_written_video_ends_in_the_mark_and_plays(tmp_path, request, with_av):
 
 
 @pytest.mark.parametrize("with_av", WITH_AND_WITHOUT)
+def test_a_name_may_have_a_colon(tmp_path, request, monkeypatch, with_av):
+    if not with_av:
+        request.getfixturevalue("without_av")
+    monkeypatch.chdir(tmp_path)
+    frames = write(Path("10:30:05.mp4"), map(picture, range(3)), [0, 40, 80], 25)
+    assert [index_of(frame.image) for frame in frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("with_av", WITH_AND_WITHOUT)
 def test_frames_of_another_size_are_fitted(tmp_path, request, with_av):
     if not with_av:
         request.getfixturevalue("without_av")
