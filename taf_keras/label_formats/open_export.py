@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,10 +19,16 @@ from taf_keras.datasets.text_file import parse_json
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import reads
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python without it unpacks no such ZIP
+    LZMAError = zlib.error
+
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 _TEXT = {".json", ".xml", ".txt", ".csv"}
 _MOST_BYTES, _MOST_FILES = 50_000_000_000, 200_000
 _MOST_RATIO, _SMALL = 200, 1_000_000_000  # unpacked to packed, and what is no matter even so
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, LZMAError, EOFError, ValueError)
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def _unpack(path: Path, folder: Path) -> None:
             for member in members:
                 member.filename = member.filename.replace("\\", "/")  # of a ZIP made on Windows
                 archive.extract(member, folder)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path}: is not a whole ZIP file: {first_line(error)}") from None
     except (RuntimeError, NotImplementedError) as error:  # a password, a compression of its own
         raise UserError(f"{path}: cannot be unpacked: {first_line(error)}") from None

@@ -31,8 +31,8 @@ def read_first(place: Path) -> np.ndarray:
         return export.images[0].read()
 
 
-def zipped(path: Path, members: dict[str, bytes | str]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(path: Path, members: dict[str, bytes | str], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return path
@@ -84,6 +84,16 @@ def test_a_zip_that_is_damaged_or_missing_is_refused(tmp_path):
         data[at] |= 1  # encrypted
     (tmp_path / "secret.zip").write_bytes(data)
     assert re.search("cannot be unpacked: .*(password|encrypted)", refusal(open_zip, tmp_path / "secret.zip"))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_zip_with_damaged_data_is_refused(tmp_path, compression):
+    pixels = np.random.default_rng(0).integers(0, 20, 3000, np.uint8).tobytes()
+    path = zipped(tmp_path / "hit.zip", {"a.png": pixels}, compression)
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    data[60:100] ^= 0x5A
+    path.write_bytes(data.tobytes())
+    assert "hit.zip: is not a whole ZIP file" in refusal(open_zip, path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
