@@ -12,9 +12,9 @@ from keras import ops
 
 from taf_keras.config import BATCH_NORM_FRAMES, SYMMETRIC
 from taf_keras.errors import ArgumentError
-from taf_keras.models.functional import ends_with_softmax
 from taf_keras.taf import losses
 from taf_keras.taf.batch import sizes_agree
+from taf_keras.taf.contrast import check_contrast
 from taf_keras.taf.cut import Cut
 from taf_keras.taf.equal_parts import EqualParts
 from taf_keras.taf.swap import choose, swap_branches, take_branches
@@ -89,16 +89,7 @@ class TAFTerm:
         self.contrast, self.distance = contrast, distance
         self.symmetric, self.relative = symmetric, relative
         self.cut = Cut(network, _layers(change_rates, layers or {}))
-        if contrast == "softmax" and network.outputs[0].shape[-1] == 1:  # δ would be 0 in silence
-            raise ArgumentError(
-                f"network {network.name!r}: has one output channel, whose softmax is always 1: give "
-                'contrast="sigmoid" or "identity"'
-            )
-        if contrast == "softmax" and ends_with_softmax(network.outputs[0]):
-            raise ArgumentError(
-                f"network {network.name!r}: ends with a softmax, and δ would take that of it: leave it out, "
-                'or give contrast="identity"'
-            )
+        check_contrast(network, contrast)
         self.branches = self.cut.branches
         rates = self.change_rates.values()
         self.swappable = tuple(i for i, rate in enumerate(rates) if math.isfinite(rate))

@@ -141,7 +141,10 @@ def test_batch_norm_that_cannot_leave_partners_out(norm, what):
 def test_one_output_channel_has_no_softmax():
     """It is 1 everywhere, so that δ is 0 whatever is swapped."""
     network = two_branches(lambda x: x, channels=1)
-    message = "^network 'net': has one output channel, whose softmax is always 1: give contrast="
+    message = (
+        "^network 'net': has one output channel, whose softmax is always 1: "
+        'give contrast="sigmoid" for logits, or "identity" for a regression$'
+    )
     for distance in ("l1", "symmetric_cross_entropy"):
         with pytest.raises(ArgumentError, match=message):
             TAF(network, {"slow": 0.0}, distance=distance)
@@ -151,17 +154,47 @@ def test_one_output_channel_has_no_softmax():
         assert ops.min(outcome.delta) > 1e-5
 
 
-def test_a_softmax_is_not_taken_twice():
-    """δ would be a fraction of what it is."""
-    network = two_branches(keras.layers.Softmax())
-    message = r"^network 'net': ends with a softmax, and δ would take that of it"
-    with pytest.raises(ArgumentError, match=message):
+def test_one_output_channel_after_a_sigmoid_is_offered_what_fits_alone():
+    network = two_branches(keras.activations.sigmoid, channels=1)
+    with pytest.raises(ArgumentError, match='always 1: give contrast="identity", since it ends with a sig'):
         TAF(network, {"slow": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("end", "contrast", "channels"),
+    [
+        (layers.Softmax(), "softmax", CLASSES),
+        (layers.Activation("sigmoid"), "sigmoid", 1),
+        (ops.sigmoid, "sigmoid", CLASSES),
+    ],
+)
+def test_neither_a_softmax_nor_a_sigmoid_is_taken_twice(end, contrast, channels):
+    """δ would be a fraction of what it is."""
+    network = two_branches(end, channels)
+    message = (
+        f"^network 'net': ends with a {contrast}, and δ would take that of it: leave it out, or give "
+        'contrast="identity"$'
+    )
+    with pytest.raises(ArgumentError, match=message):
+        TAF(network, {"slow": 0.0}, contrast=contrast)
     x, _ = batch()
-    of_softmax = TAF(network, {"slow": 0.0}, contrast="identity").term(**sampled(x))
-    logits = keras.Model(network.input, network.get_layer(index=-2).output)
-    of_logits = TAF(logits, {"slow": 0.0}).term(**sampled(x))
-    np.testing.assert_allclose(*map(ops.convert_to_numpy, (of_softmax.delta, of_logits.delta)), rtol=1e-5)
+    of_probabilities = TAF(network, {"slow": 0.0}, contrast="identity").term(**sampled(x))
+    last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)][-1]
+    logits = keras.Model(network.input, last.output)
+    of_logits = TAF(logits, {"slow": 0.0}, contrast=contrast).term(**sampled(x))
+    np.testing.assert_allclose(
+        *map(ops.convert_to_numpy, (of_probabilities.delta, of_logits.delta)), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "contrast"), [("sigmoid", "softmax"), ("softmax", "sigmoid")], ids=lambda name: name
+)
+def test_nor_is_one_taken_of_the_other(end, contrast):
+    """Found in a nested model, too."""
+    whole = keras.Sequential([keras.Input((SIZE, SIZE, CLASSES)), layers.Conv2D(2, 1, activation=end)])
+    with pytest.raises(ArgumentError, match=f"ends with a {end}, and δ would take a {contrast} of it: leave"):
+        TAF(two_branches(whole), {"slow": 0.0}, contrast=contrast)
 
 
 def test_a_list_of_one_is_the_one():
