@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from taf_keras.clips.clip import VOID, ClassTable
 from taf_keras.clips.palette import distinct_colours
 from taf_keras.datasets import manifest
 from taf_keras.errors import UserError
-from taf_keras.label_formats.export import MOST_CLASSES, Colour, class_name
-from taf_keras.label_formats.open_export import read_text
+from taf_keras.label_formats.export import MOST_CLASSES, UNLABELLED, Colour, class_name
+from taf_keras.label_formats.open_export import read_json, read_text
 
 FORM = "a line for each id from 0, NAME or NAME:RED,GREEN,BLUE, and void for what counts for nothing"
 _VOID = ("void", "__ignore__")
@@ -25,7 +26,7 @@ def read_class_file(path: Path) -> ClassTable:
     if path.suffix.lower() == ".json":
         if path.name != "classes.json":
             raise UserError(f"--classes={path}: must be a classes.json, or text with {FORM}")
-        return manifest.class_table(str(path.parent))
+        return _of_json(path)
     listed = read_colours(path)
     names = [name for name in listed if name not in _VOID]
     if not names:
@@ -38,6 +39,17 @@ def read_class_file(path: Path) -> ClassTable:
         {VOID: VOID} | dict(enumerate(values.values())),
         {colour: values[name] for name, colour in listed.items() if colour} or None,
     )
+
+
+def _of_json(path: Path) -> ClassTable:
+    """Black that is void by default, not because the file says so, is what nobody has labelled."""
+    table = manifest.class_table(str(path.parent))
+    void = read_json(path).get("void")
+    says_colours = isinstance(void, list) and any(isinstance(value, list) for value in void)
+    if says_colours or not table.raw_colours:
+        return table
+    colours = {colour: UNLABELLED if i == VOID else i for colour, i in table.raw_colours.items()}
+    return replace(table, raw_colours=colours)
 
 
 def read_colours(path: Path) -> dict[str, Colour | None]:

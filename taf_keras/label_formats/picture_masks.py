@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from taf_keras.clips.clip import ClassTable
+from taf_keras.clips.clip import VOID, ClassTable
 from taf_keras.clips.decode import read_label
 from taf_keras.clips.image_files import pillow_image, read_bytes
-from taf_keras.errors import BadFileError
-from taf_keras.label_formats.export import Colour
+from taf_keras.errors import BadFileError, first_line
+from taf_keras.label_formats.export import UNLABELLED, Colour
+
+BLACK = (0, 0, 0)
 
 
 def reader(
@@ -32,10 +34,26 @@ def reader(
     return partial(_read, path, table)
 
 
+def table_reader(path: Path, table: ClassTable, coloured: bool) -> Callable[[], np.ndarray]:
+    """A function that reads a label map as `--classes` says.
+
+    Args:
+        coloured: whether the export has masks with colours. Then black that is no class's is what nobody has
+            labelled, and so it is in a mask without any object, which may be stored in grey.
+    """
+    ids, colours = table.raw_ids, table.raw_colours
+    if coloured and colours and colours.get(BLACK, UNLABELLED) == UNLABELLED:
+        ids, colours = None, {**colours, BLACK: UNLABELLED}
+    elif colours:
+        colours = {colour: VOID if i == UNLABELLED else i for colour, i in colours.items()}
+    return reader(path, list(table.names), ids, colours)
+
+
 def _read(path: Path, table: ClassTable) -> np.ndarray:
-    _header(path)  # refuses what would fill the memory, which OpenCV takes
+    header = _header(path)  # refuses what would fill the memory, which OpenCV takes
+    is_without_ids = not table.raw_ids and header.mode in ("1", "L", "P")
     try:
-        return read_label(str(path), table)
+        return read_label(_pixels(path, header, "RGB") if is_without_ids else str(path), table)
     except BadFileError as error:
         raise BadFileError(path.name, error.reason) from None
 
@@ -52,10 +70,26 @@ def _header(path: Path):
         raise BadFileError(path.name, error.reason) from None
 
 
+def _pixels(path: Path, header, mode: str) -> np.ndarray:
+    try:
+        return np.asarray(header.convert(mode))
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's, of damaged files
+        raise BadFileError(path.name, f"is not a readable image: {first_line(error)}") from None
+
+
 def values(path: Path) -> np.ndarray:
     """The values that occur: ids (count,), or colours (count, 3) of a picture that has others than grey."""
-    read = np.asarray(_header(path).convert("RGB") if mode(path) in ("RGBA", "LA") else _header(path))
+    header = _header(path)
+    read = _pixels(path, header, "RGB" if header.mode in ("RGBA", "LA") else header.mode)
     if read.ndim == 3 and (read == read[..., :1]).all():
         read = read[..., 0]
     pixels = read.reshape(-1, *read.shape[2:])
     return np.unique(pixels, axis=0 if pixels.ndim == 2 else None)
+
+
+def has_colours(path: Path) -> bool:
+    """Whether a picture has others than grey; what cannot be read has none."""
+    try:
+        return values(path).ndim == 2
+    except BadFileError:
+        return False

@@ -35,9 +35,8 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     export = Export(dict(zip(table.names, table.colours, strict=True)), left_out=left_out)
     pictures = image_folders(folder)
     for path in found:
-        read_one = picture_masks.reader(path, list(table.names), table.raw_ids, table.raw_colours)
         name = path.relative_to(folder).as_posix()
-        export.add(name, read_one, pictures.of(name))
+        export.add(name, picture_masks.table_reader(path, table, coloured), pictures.of(name))
     return export
 
 

@@ -1,7 +1,7 @@
 """Pascal VOC's masks: SegmentationClass holds pictures with a palette, whose indices are the classes.
 
 labelme2voc writes such folders, with class_names.txt: `__ignore__` counts for nothing and `_background_` is
-what has no label.
+what has no label. Pictures without a palette hold the colours of `--classes`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ FOLDERS = ("SegmentationClassPNG", "SegmentationClass")
 
 def read(folder: Path, table: ClassTable | None) -> Export:
     """The indices are the lines of class_names.txt or `--classes`, from 0, but `__ignore__`; 255 is void."""
+    masks = _mask_files(folder)
     classes: dict[str, Colour | None]
     if table is not None:
         classes, ids = dict(zip(table.names, table.colours, strict=True)), table.raw_ids
@@ -38,8 +39,13 @@ def read(folder: Path, table: ClassTable | None) -> Export:
         ids = {i: i for i in range(len(classes))} | {VOID: VOID}
     export = Export(classes)
     pictures = image_folders(folder)
-    for name, path in _mask_files(folder).items():
-        export.add(name, picture_masks.reader(path, list(classes), ids), pictures.of(name))
+    coloured = table and table.raw_colours and any(map(picture_masks.has_colours, masks.values()))
+    for name, path in masks.items():
+        if coloured:
+            read_one = picture_masks.table_reader(path, table, coloured=True)
+        else:
+            read_one = picture_masks.reader(path, list(classes), ids)
+        export.add(name, read_one, pictures.of(name))
     return export
 
 

@@ -208,6 +208,15 @@ def test_a_colour_that_the_table_lacks_is_named(tmp_path):
         read(tmp_path).images[0].read()
 
 
+def test_a_colour_of_a_palette_that_the_table_lacks_is_named(tmp_path):
+    tools.cvat_masks(tmp_path, [3])
+    picture = Image.frombytes("P", (WIDTH, HEIGHT), np.minimum(label(3), 2).tobytes())
+    picture.putpalette([0, 0, 142, 7, 8, 9, 0, 0, 0])
+    picture.save(tmp_path / "SegmentationClass" / f"{still(3)}.png")
+    with pytest.raises(BadFileError, match=r"street_000003\.png: label colour 7/8/9"):
+        read(tmp_path).images[0].read()
+
+
 def masks(folder: Path, pixels: np.ndarray) -> Path:
     tools.write(folder / f"{still(3)}.png", pixels)
     return folder
@@ -231,6 +240,53 @@ def test_colours_are_explained_by_a_list(tmp_path):
     (tmp_path / "names.txt").write_text("# mine\nroad:128,64,128\ncar: 0, 0, 142\nother:0,0,0\n")
     export = read(masks(tmp_path / "colours", tools.colours(3)), tmp_path / "names.txt")
     np.testing.assert_array_equal(export.images[0].read(), np.minimum(label(3), 2))
+
+
+@pytest.mark.parametrize("name", ["names.txt", "classes.json"])
+@pytest.mark.parametrize("place", ["colours", "export/SegmentationClass"])
+def test_black_that_a_list_lacks_is_what_nobody_labelled(tmp_path, place, name):
+    """Also in a mask without any object, which some tools store in grey."""
+    classes = tmp_path / name
+    if classes.suffix == ".json":
+        entries = [{"name": name, "colour": colour} for name, colour in tools.CLASSES.items()]
+        tools.write(classes, {"classes": entries})
+    else:
+        tools.write(classes, "road:128,64,128\ncar:0,0,142\n")
+    masks(tmp_path / place, tools.colours(3))
+    tools.write(tmp_path / place / f"{still(4)}.png", np.zeros(SIZE, np.uint8))
+    export = read((tmp_path / place).parent, classes)
+    np.testing.assert_array_equal(export.images[0].read(), label(3))
+    assert (export.images[1].read() == UNLABELLED).all()
+    tools.write(tmp_path / place / f"{still(4)}.png", np.full(SIZE, 7, np.uint8))
+    with pytest.raises(BadFileError, match="label colour 7/7/7"):
+        read((tmp_path / place).parent, classes).images[1].read()
+
+
+def test_black_that_a_list_calls_void_counts_for_nothing(tmp_path):
+    entries = [{"name": name, "colour": colour} for name, colour in tools.CLASSES.items()]
+    tools.write(tmp_path / "classes.json", {"classes": entries, "void": [255, [0, 0, 0]]})
+    tools.write(tmp_path / "names.txt", "road:128,64,128\ncar:0,0,142\nvoid:0,0,0\n")
+    folder = masks(tmp_path / "colours", tools.colours(3))
+    for name in ("classes.json", "names.txt"):
+        ids = read(folder, tmp_path / name).images[0].read()
+        np.testing.assert_array_equal(ids, np.where(label(3) == UNLABELLED, VOID, label(3)))
+
+
+def test_colours_in_vocs_folder_are_explained_by_a_list(tmp_path):
+    masks(tmp_path / "export" / "SegmentationClass", tools.colours(3))
+    (tmp_path / "names.txt").write_text("nothing:0,0,0\ncar:0,0,142\nroad:128,64,128\n")
+    export = read(tmp_path / "export", tmp_path / "names.txt")
+    np.testing.assert_array_equal(export.images[0].read(), np.uint8([2, 1, 0])[np.minimum(label(3), 2)])
+
+
+def test_a_mask_that_breaks_off_is_left_out_by_its_name(tmp_path):
+    rng = np.random.default_rng(0)
+    path = masks(tmp_path / "masks", rng.integers(0, 2, (200, 200), np.uint8)) / f"{still(3)}.png"
+    tools.write(tmp_path / "masks" / f"{still(4)}.png", car_mask(4).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:-1500])
+    export = read(tmp_path / "masks")
+    assert [image.name for image in export.images] == [f"{still(4)}.png"]
+    assert str(export.left_out[0]).startswith(f"{still(3)}.png: is not a readable image")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
