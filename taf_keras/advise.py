@@ -22,12 +22,14 @@ from taf_keras.advice.places import NEW, SAME
 from taf_keras.advice.recommend import recommend
 from taf_keras.advice.survey import Survey, survey
 from taf_keras.advice.text import text, values
-from taf_keras.config import TEMPORAL_CONTEXT, DataConfig, TAFConfig, usable_cores
+from taf_keras.config import TEMPORAL_CONTEXT, DataConfig, ModelConfig, TAFConfig, usable_cores
+from taf_keras.datasets.load import class_table
 from taf_keras.datasets.options import add_data_options, data_config
 from taf_keras.errors import require, require_one_of
 from taf_keras.files import write_json, writes
 from taf_keras.settings import text_of
 from taf_keras.storage.run import Run
+from taf_keras.training.resolve import check_trained
 
 _SETTINGS = (
     *("dataset", "data_dir", "subset", "label_fraction", "image_size", "temporal_context", "subset_seed"),
@@ -43,14 +45,20 @@ def main(arguments: list[str] | None = None) -> None:
 def _main(arguments: list[str] | None) -> None:
     options = _options().parse_args(arguments)
     _check(options)
-    found = survey(data_config(options), usable_cores())
+    data = data_config(options)
+    if options.rates_from:
+        _check_baseline(options.rates_from, data)
+    found = survey(data, usable_cores())
     if options.places != "auto":
         places = replace(found.places, verdict=options.places, reason="as --places says")
         found = replace(found, places=places)
     rates = _measured_rates(found, options.rates_from) if options.rates_from else None
     motion = found.motion
     cells = nearest_cells(read_map(), motion.share_per_frame, motion.light_5, found.places.verdict)
-    advice = recommend(found, cells, _data_flags(found.data), options.rates_from)
+    if motion.doubt:
+        cells = cells.head(0)  # nothing is near to what was not measured
+    flags = _data_flags(data) + _model_flag(options.rates_from)
+    advice = recommend(found, cells, flags, options.rates_from)
     print(f"\n{text(found, cells, advice, rates)}", flush=True)
     if options.json:
         with writes(options.json):
@@ -79,14 +87,17 @@ def _check(options: Namespace) -> None:
     require(
         options.temporal_context >= 1, f"--temporal_context={options.temporal_context}: must be 1 or more"
     )
-    if options.rates_from:
-        run, flag = Run(options.rates_from), f"--rates_from={options.rates_from}"
-        require(run.config_file.is_file(), f"{flag}: holds no run: {run.config_file.name} is missing")
-        require(not run.config.model.is_own, f"{flag}: is a model of your own, whose rates are not measured")
-        require(any(run.checkpoints.glob("step-*")), f"{flag}: holds no checkpoint yet")
     if options.json is not None:
         require(not options.json.is_dir(), f"--json={options.json}: is a folder")
         require(options.json.parent.is_dir(), f"--json={options.json}: {options.json.parent} is no folder")
+
+
+def _check_baseline(folder: str, data: DataConfig) -> None:
+    """Raises: UserError for a run that train.py would not take as `--rates_from`."""
+    check_trained("rates_from", folder, data, class_table(data).names)
+    run, flag = Run(folder), f"--rates_from={folder}"
+    require(not run.config.model.is_own, f"{flag}: is a model of your own, whose rates are not measured")
+    require(any(run.checkpoints.glob("step-*")), f"{flag}: holds no checkpoint")
 
 
 def _measured_rates(found: Survey, folder: str) -> dict[str, float]:
@@ -113,6 +124,12 @@ def _data_flags(data: DataConfig) -> list[str]:
         if value != own.default and name != "temporal_context":
             flags.append(f"--{own.flag}" if value is True else f"--{own.flag}={text_of(value)}")
     return flags
+
+
+def _model_flag(rates_from: str | None) -> list[str]:
+    """The flag of the baseline's model where it is not the default: rates are those of its branches."""
+    model = Run(rates_from).config.model.model if rates_from else ModelConfig.model
+    return [f"--model={model}"] if model != ModelConfig.model else []
 
 
 if __name__ == "__main__":

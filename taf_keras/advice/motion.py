@@ -23,6 +23,8 @@ INTERVALS = (1, 5, 15)  # frames at which colours and classes are compared
 _FLOW_WIDTH, _COLOUR_WIDTH = 512, 128
 _PAIRS = 6  # of neighbours in a clip, beside those of the key frame
 _RETURNS_PX = 1.0  # where the flow forth and back ends so near, at the size of the flow, it is believed
+NEAR_FRAMES = 5  # over more frames optical flow is not believed
+_LEAST_RETURNS = 1 / 3  # of the pixels; textures where fewer return are measured two to ten times too slow
 
 # The stripes into which OpenCV's threads cut a frame change the flow: one thread is the same everywhere.
 cv2.setNumThreads(0)
@@ -58,6 +60,15 @@ class Motion:
     def share_per_frame(self) -> float:
         """`px_per_frame` as a share of the width."""
         return self.px_per_frame / self.size[1]
+
+    @property
+    def doubt(self) -> str:
+        """Why `px_per_frame` is not believed; empty where it is."""
+        if self.gap_frames > NEAR_FRAMES:
+            return f"The nearest frames lie {self.gap_frames:g} apart, too far to measure motion between them"
+        if self.returns < _LEAST_RETURNS:
+            return f"Optical flow returns on {self.returns:.0%} of the pixels, too few to measure motion"
+        return ""
 
     @property
     def light_5(self) -> float:

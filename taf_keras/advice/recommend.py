@@ -9,7 +9,7 @@ import pandas as pd
 
 from taf_keras.advice.nearest import FAR
 from taf_keras.advice.places import NEW
-from taf_keras.advice.survey import NEAR_FRAMES, Survey
+from taf_keras.advice.survey import Survey
 from taf_keras.advice.trial import trial
 from taf_keras.config import OWN_TAF_WEIGHT, TAF_WEIGHT, TEMPORAL_CONTEXT
 
@@ -72,6 +72,8 @@ def _verdict(found: Survey, cells: pd.DataFrame) -> tuple[str, str]:
             f"{found.label_share:.0%} of the frames are labelled, and TAF learns from those that are not. "
             "Train a plain baseline. If the videos have more frames, python -m taf_keras.extract gets them."
         )
+    if found.motion.doubt:
+        return UNKNOWN, f"{found.motion.doubt}: which experiment is like your clips is not known. {find_out}"
     if cells.empty:
         return UNKNOWN, f"No experiment had {found.places.verdict} places in val. {find_out}"
     cell = cells.iloc[0]
@@ -112,8 +114,8 @@ def _temporal_context(found: Survey) -> tuple[int, str]:
     motion, gap = found.motion, found.partner_gap
     most = max(gap, min(TEMPORAL_CONTEXT, found.farthest))
     extract = "python -m taf_keras.extract gets nearer ones where the videos have them."
-    if motion.gap_frames > NEAR_FRAMES:
-        return gap, f"The nearest frames lie {gap} apart, too far to measure motion between them: {extract}"
+    if motion.doubt:
+        return gap, f"{motion.doubt}: the nearest partners are taken. {extract}"
     share = max(motion.share_per_frame, 1e-6)
     wanted = _REACH / share
     context = max(1, gap, round(min(wanted, most)))
@@ -148,6 +150,8 @@ def _instead(found: Survey) -> str:
 
 def _sureness(found: Survey, cells: pd.DataFrame) -> str:
     network = "All of the map is one network, DeepLabV3+ on MobileNetV2, at 96x128 px"
+    if found.motion.doubt:
+        return f"Motion was not measured, so that no experiment was compared with your clips. {network}."
     if cells.empty:
         return f"{network}, and nothing of it is like your clips."
     cell = cells.iloc[0]

@@ -20,7 +20,6 @@ from taf_keras.progress import Progress
 
 _CLIPS = 60  # around whose key frames motion is measured
 _KEY_FRAMES = 200  # of either split, by which places are compared
-NEAR_FRAMES = 5  # over more frames optical flow is not believed
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,12 @@ class Survey:
         data: what the clips were loaded from.
         train: the clips of train that were measured, checked.
         found: clips of train, all of them.
-        motion: of train, or where its frames lie far apart and those of val do not, of val.
+        motion: of train, or where that cannot be measured and frames of val lie nearer, of val.
         partner_gap: frames from a key frame of train to its nearest partner, the median.
         farthest: frames from a key frame of train to the farthest within the temporal context.
         key_frames, labelled, frames: of train: those that training learns from, those with a label, all.
         class_change: of train, or of val where train has none.
+        has_val: whether there is a val split.
         places: whether val shows the places of train.
         bad_files: files that were looked at and left out.
     """
@@ -51,6 +51,7 @@ class Survey:
     frames: int
     class_change: dict[int, float]
     class_change_split: str
+    has_val: bool
     places: Places
     bad_files: int = 0
 
@@ -79,11 +80,12 @@ def survey(data: DataConfig, threads: int = 2) -> Survey:
     train = _sample(whole, data, bad, threads)
     val = _load(data, "val", bad) if "val" in load.splits(data) else None
     motion, around, seen = _motion(train, data, threads), None, None
-    if val and (not motion.class_change or motion.gap_frames > NEAR_FRAMES):
+    if val and (not motion.class_change or motion.doubt):
         around = _sample(val, data, bad, threads)
         seen = around and _motion(around, data, threads)
     changed = seen if seen and not motion.class_change else motion
-    moved = seen if seen and seen.gap_frames <= NEAR_FRAMES < motion.gap_frames else motion
+    nearer = seen and seen.gap_frames < motion.gap_frames and not seen.doubt
+    moved = seen if motion.doubt and nearer else motion
     keys = [_key_frames(*each, data, bad, threads) for each in ((whole, train), (val, around))]
     with Progress("comparing places") as progress:
         places = compare_places(*keys, threads, progress)
@@ -102,6 +104,7 @@ def survey(data: DataConfig, threads: int = 2) -> Survey:
         frames=len(frames),
         class_change=changed.class_change,
         class_change_split=changed.split,
+        has_val=val is not None,
         places=places,
         bad_files=len({error.file for error in bad.found}),
     )

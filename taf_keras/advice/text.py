@@ -11,6 +11,7 @@ import pandas as pd
 from taf_keras.advice.places import NEW, SAME
 from taf_keras.advice.recommend import Advice
 from taf_keras.advice.survey import Survey
+from taf_keras.datasets.load import evaluation_split
 from taf_keras.sizes import size_text
 from taf_keras.tables import aligned
 
@@ -43,6 +44,7 @@ def text(found: Survey, cells: pd.DataFrame, advice: Advice, rates: Mapping[str,
         _facts(advice.reasons),
         [
             "This finds out on your clips; add what else you train with (--backbone_weights, …).",
+            *_without_val(found),
             *([_ORACLE] if '"all: ' in advice.command else []),
             textwrap.indent(advice.command, "  "),
         ],
@@ -64,6 +66,12 @@ def values(found: Survey, cells: pd.DataFrame, advice: Advice, rates: Mapping[st
     }
 
 
+def _without_val(found: Survey) -> list[str]:
+    if found.has_val:
+        return []
+    return [f"There is no val split: mIoU is of {evaluation_split(found.data)}. Label frames for val first."]
+
+
 def _measured(found: Survey, rates: Mapping[str, float] | None) -> list[tuple[str, str]]:
     motion, places = found.motion, found.places
     of = f" (of {motion.split}, whose frames lie nearer)" if motion.split != "train" else ""
@@ -74,7 +82,8 @@ def _measured(found: Survey, rates: Mapping[str, float] | None) -> list[tuple[st
         (
             f"motion{of}",
             f"{motion.px_per_frame:.2f} px a frame, {motion.share_per_frame:.2%} of the width, by flow "
-            f"over {_frames(motion.gap_frames)}, which returns on {motion.returns:.0%} of the pixels",
+            f"over {_frames(motion.gap_frames)}, which returns on {motion.returns:.0%} of the pixels"
+            f"{': not believed' if motion.doubt else ''}",
         ),
         ("classes that move", "px a frame: " + ", ".join(f"{name} {px:.2f}" for name, px in fastest)),
         ("colours", f"mean |ΔRGB| of 255 at 128 px: {_at(motion.light, '{:.1f}')} frames"),

@@ -30,7 +30,8 @@ def trial(found: Survey, flags: dict[str, str], data_flags: list[str]) -> str:
     arms = {"baseline": _BASELINE + few, "taf": taf + few} | arms
     quoted = [f'--arm "{name}: {words}"' for name, words in arms.items()]
     head = "python -m taf_keras.sweep --output_dir=runs/advice --seeds=0,1,2"
-    own = " ".join(["--", *map(shlex.quote, data_flags), "--eval_split=val"])
+    judged = ["--eval_split=val"] if found.has_val else []
+    own = " ".join(["--", *map(shlex.quote, data_flags), *judged])
     return " \\\n  ".join([head, *quoted, own])
 
 

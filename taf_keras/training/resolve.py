@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from taf_keras.config import Config, check_weights_file, with_model_file
+from taf_keras.config import Config, DataConfig, check_weights_file, with_model_file
 from taf_keras.datasets.load import class_table, evaluation_split, needed_splits, splits
 from taf_keras.errors import UserError
 from taf_keras.storage.run import Run
@@ -26,9 +26,9 @@ def resolve(config: Config, run: Run) -> Config:
     classes = class_table(config.data).names
     run.check_classes(classes)
     if config.taf.method == "pseudo":
-        _check_trained("teacher", config.partner_labels.teacher, config, classes)
+        check_trained("teacher", config.partner_labels.teacher, config.data, classes)
     if config.measures_rates:
-        _check_trained("rates_from", config.taf.rates_from, config, classes, same_model=True)
+        check_trained("rates_from", config.taf.rates_from, config.data, classes, config.model.model)
     if config.training.init_from and not Run(config.training.init_from).has_ended:
         _refuse_unfinished("init_from", config.training.init_from)
     return _without_missing_validation(config)
@@ -53,18 +53,23 @@ def _refuse_unfinished(flag: str, folder: str) -> NoReturn:
     raise UserError(f"--{flag}={folder}: is not the model_dir of a run that has ended")
 
 
-def _check_trained(
-    flag: str, folder: str, config: Config, classes: Sequence[str], same_model: bool = False
+def check_trained(
+    flag: str, folder: str, data: DataConfig, classes: Sequence[str], model: str | None = None
 ) -> None:
-    """UserError unless `folder` is a run that has ended, on the same data set (and of the same model)."""
+    """Looks whether `folder` is a run that has ended, on the same data set and classes.
+
+    Args:
+        flag: that names the folder.
+        classes: those of `data`.
+        model: the `--model` that it must be of; None for any.
+    Raises: UserError where it is not.
+    """
     run = Run(folder)
     if not run.has_ended:
         _refuse_unfinished(flag, folder)
     trained = run.config
-    if trained.data.dataset != config.data.dataset:
-        raise UserError(
-            f"--{flag}={folder}: was trained on {trained.data.dataset}, not {config.data.dataset}"
-        )
-    if same_model and trained.model.model != config.model.model:
-        raise UserError(f"--{flag}={folder}: is a {trained.model.model}, not a {config.model.model}")
+    if trained.data.dataset != data.dataset:
+        raise UserError(f"--{flag}={folder}: was trained on {trained.data.dataset}, not {data.dataset}")
+    if model and trained.model.model != model:
+        raise UserError(f"--{flag}={folder}: is a {trained.model.model}, not a {model}")
     run.check_classes(classes)

@@ -37,11 +37,21 @@ def split_of(*clips: Clip, name: str = "train") -> Split:
 
 
 def survey_of(
-    px=3.0, light=20.0, places=SAME, key_frames=40, labelled=40, frames=1240, gap=1, farthest=15, **data
+    px=3.0,
+    light=20.0,
+    places=SAME,
+    key_frames=40,
+    labelled=40,
+    frames=1240,
+    gap=1,
+    farthest=15,
+    returns=0.9,
+    has_val=True,
+    **data,
 ) -> Survey:
     """What could be found of clips at 96x128 px; `gap` and `farthest` are frames to partners."""
     motion = Motion(
-        "train", 40, (96, 128), gap, px, 0.9, {"car": 2 * px, "road": px}, {1: 10.0, 5: light}, {}
+        "train", 40, (96, 128), gap, px, returns, {"car": 2 * px, "road": px}, {1: 10.0, 5: light}, {}
     )
     return Survey(
         data=DataConfig(**{"dataset": "manifest", "data_dir": "DATA"} | data),
@@ -55,5 +65,6 @@ def survey_of(
         frames=frames,
         class_change={},
         class_change_split="train",
+        has_val=has_val,
         places=Places(places, "made up"),
     )

@@ -13,7 +13,7 @@ import pytest
 from advice_examples import moving
 
 from taf_keras import advise
-from taf_keras.config import Config, DataConfig, TAFConfig
+from taf_keras.config import Config, DataConfig, ModelConfig, TAFConfig
 from taf_keras.storage.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,29 @@ def test_motion_is_that_of_val_where_train_has_frames_far_apart(tmp_path, capsys
     out = run(capsys, "--dataset=manifest", f"--data_dir={folder}")[1]
     assert "motion (of val" in out
     assert "10 frames from the key frame" in out
+    assert "as far a frame as your clips" in out
+
+
+def test_without_near_frames_no_experiment_is_found(tmp_path, capsys):
+    """Both splits at every tenth frame. What flow finds there is not the motion of any experiment."""
+    folder, file = write_clips(tmp_path / "clips"), tmp_path / "advice.json"
+    for name in ("train.csv", "val.csv"):
+        rows = (folder / name).read_text().splitlines()
+        apart = [re.sub(r",(\d+),", r",\g<1>0,", row, count=1) for row in rows]
+        (folder / name).write_text("\n".join(apart) + "\n")
+    out = run(capsys, "--dataset=manifest", f"--data_dir={folder}", "--places=same", f"--json={file}")[1]
+    found = json.loads(file.read_text())
+    assert (found["advice"]["verdict"], found["cells"]) == ("unknown", [])
+    assert "as far a frame" not in out
+
+
+def test_without_a_val_split_the_command_names_none(tmp_path, capsys):
+    folder = write_clips(tmp_path / "clips", clips=6)
+    (folder / "val.csv").write_text("clip,frame,image,label\n")
+    code, out, _ = run(capsys, "--dataset=manifest", f"--data_dir={folder}")
+    assert code == 0
+    assert "--eval_split" not in out
+    assert "There is no val split: mIoU is of train" in out
 
 
 @pytest.mark.parametrize(
@@ -101,7 +124,7 @@ def test_motion_is_that_of_val_where_train_has_frames_far_apart(tmp_path, capsys
         (["--places=old"], "--places=old: allowed are auto, same, new"),
         (["--temporal_context=0"], "--temporal_context=0: must be 1 or more"),
         (["--temporal_context=many"], "--temporal_context"),
-        (["--rates_from=NONE"], "--rates_from=NONE: holds no run: config.json is missing"),
+        (["--rates_from=NONE"], "--rates_from=NONE: is not the model_dir of a run that has ended"),
         (["--json=."], "--json=.: is a folder"),
         (["--json=NONE/advice.json"], "--json=NONE/advice.json: NONE is no folder"),
     ],
@@ -147,8 +170,19 @@ def test_tensorflow_is_not_imported(clips):
     assert result.stdout.splitlines()[-1] == "imported: []"
 
 
-def test_rates_are_measured_on_a_baseline_that_pasted_frames(clips, tmp_path, capsys, monkeypatch):
-    """Which no pair does."""
+def ended_run(folder: Path, classes=("road", "car"), **settings) -> Run:
+    """What is looked at of a baseline."""
+    ended = Run(folder)
+    ended.claim(Config(taf=TAFConfig(method="baseline"), **settings), classes).close()
+    ended.metrics_file.write_text("{}")
+    ended.checkpoints.mkdir()
+    (ended.checkpoints / "step-00000001.weights.h5").touch()
+    return ended
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[Config]:
+    """The settings with which rates are measured."""
     asked = []
 
     def rates_on(split, config):
@@ -156,13 +190,46 @@ def test_rates_are_measured_on_a_baseline_that_pasted_frames(clips, tmp_path, ca
         return (1e-4,) * len(config.branches)
 
     monkeypatch.setattr("taf_keras.training.measure_rates.rates_on", rates_on)
-    run_folder = Run(tmp_path / "baseline")
+    return asked
+
+
+def advise_with(capsys, clips: Path, baseline: Run) -> tuple[int, str, str]:
+    return run(capsys, "--dataset=manifest", f"--data_dir={clips}", f"--rates_from={baseline.folder}")
+
+
+def test_rates_are_measured_on_a_baseline_that_pasted_frames(clips, tmp_path, capsys, asked):
+    """Which no pair does."""
     data = DataConfig("manifest", str(clips), cutmix=True)
-    run_folder.claim(Config(data=data, taf=TAFConfig(method="baseline"))).close()
-    run_folder.checkpoints.mkdir()
-    (run_folder.checkpoints / "step-00000001.weights.h5").touch()
-    flags = ("--dataset=manifest", f"--data_dir={clips}", f"--rates_from={run_folder.folder}")
-    code, out, err = run(capsys, *flags)
+    code, out, err = advise_with(capsys, clips, ended_run(tmp_path / "baseline", data=data))
     assert (code, err) == (0, "")
     assert not asked[0].data.cutmix
     assert "--change_rates=auto" in out
+    assert "--model" not in out
+
+
+def test_the_command_is_of_the_baselines_model(clips, tmp_path, capsys, asked):
+    """train.py takes rates of the same --model alone."""
+    data, model = DataConfig("manifest", str(clips)), ModelConfig("fcn8s")
+    out = advise_with(capsys, clips, ended_run(tmp_path / "baseline", data=data, model=model))[1]
+    assert " --model=fcn8s" in out.splitlines()[-1]
+
+
+def test_a_baseline_that_training_refuses_is_refused_before_the_survey(clips, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(advise, "survey", lambda *arguments: pytest.fail("measures clips"))
+    data = DataConfig("manifest", str(clips))
+
+    def refused(baseline: Run) -> str:
+        code, _, err = advise_with(capsys, clips, baseline)
+        assert (code, len(err.splitlines())) == (2, 1)
+        return err
+
+    baseline = ended_run(tmp_path / "unfinished", data=data)
+    baseline.metrics_file.unlink()
+    assert "unfinished: is not the model_dir of a run that has ended" in refused(baseline)
+    baseline = ended_run(tmp_path / "foreign", data=DataConfig())
+    assert "foreign: was trained on synthetic, not manifest" in refused(baseline)
+    baseline = ended_run(tmp_path / "other", classes=("road", "car", "tree"), data=data)
+    assert "other: was trained on other classes: class 2 is tree there" in refused(baseline)
+    baseline = ended_run(tmp_path / "empty", data=data)
+    (baseline.checkpoints / "step-00000001.weights.h5").unlink()
+    assert "empty: holds no checkpoint" in refused(baseline)

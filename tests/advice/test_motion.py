@@ -35,6 +35,25 @@ def test_frames_that_lie_apart_are_divided_by_how_far():
     assert found.class_px == {"road": pytest.approx(3, abs=0.3)}
 
 
+@pytest.mark.parametrize(
+    ("px", "gap", "doubt"),
+    [
+        (3.2, 1, ""),
+        (3.2, 3, ""),
+        (1, 8, "The nearest frames lie 8 apart, too far"),
+        (3.2, 8, "The nearest frames lie 8 apart, too far"),
+        (6, 4, "Optical flow returns on "),  # 24 px, of which 5 are found
+        (24, 1, "Optical flow returns on "),
+    ],
+)
+def test_motion_that_is_not_measured_is_in_doubt(px, gap, doubt):
+    found = measured(clip_of(moving(px, (-gap, 0, gap)), {0: LABEL}))
+    assert found.doubt.startswith(doubt)
+    if not doubt:
+        assert found.doubt == ""
+        assert found.px_per_frame == pytest.approx(px, rel=0.1)
+
+
 def test_all_of_a_clip_counts_and_nearer_neighbours_before_farther_ones():
     """Rest around the key frame, and later 6 px a frame; or frames 10 apart that say nothing."""
     still, fast = texture(96, 128, seed=3), moving(6, (0, 1, 2))

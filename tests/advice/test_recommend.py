@@ -75,6 +75,32 @@ def test_far_from_every_measurement_is_said_with_how_far():
     assert "0.25 × as far a frame" in said
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gap": 8, "farthest": 16}, "The nearest frames lie 8 apart, too far to measure motion"),
+        ({"light": math.nan, "gap": 8, "farthest": 16}, "The nearest frames lie 8 apart"),
+        ({"returns": 0.28}, "Optical flow returns on 28% of the pixels, too few to measure motion"),
+    ],
+)
+@pytest.mark.parametrize("change", [{}, {"all": 0.1}])
+def test_motion_that_was_not_measured_decides_nothing(changes, reason, change):
+    found = survey_of(**changes)
+    advice = advised(found, change)
+    assert advice.verdict == recommend.UNKNOWN
+    assert reason in topic(advice, "TAF")
+    assert "Motion was not measured" in topic(advice, "how sure")
+    assert advice.flags["temporal_context"] == str(found.partner_gap)
+    assert "as far a frame" not in str(advice)
+    assert "of the pixels: not believed" in " ".join(text(found, cells_for(found), advice, None).split())
+
+
+def test_fast_clips_are_judged():
+    """Of the game clips' every third frame the flow returns on 40 %; their frames lie 1 apart."""
+    assert advised(survey_of(returns=0.40)).verdict == recommend.WORTH
+    assert advised(survey_of(gap=5)).verdict == recommend.WORTH
+
+
 def test_where_they_do_not_help_the_alternatives_come_first():
     advice = advised(survey_of(), {"all": 0.1})
     order = [name for name, _ in advice.reasons]
@@ -170,6 +196,15 @@ def test_the_command_has_the_oracle_where_there_are_labels_for_it(changes, all_l
         assert configs["taf"].data.label_fraction == configs["baseline"].data.label_fraction < 0.04
         assert configs["all"].data.label_fraction == 1
         assert configs["all"].training.epochs == 10
+
+
+def test_runs_are_judged_on_val_where_there_is_one():
+    found = survey_of()
+    assert advised(found).command.endswith(" --eval_split=val")
+    assert "no val split" not in text(found, cells_for(found), advised(found), None)
+    found = survey_of(has_val=False)
+    assert "eval_split" not in advised(found).command
+    assert "There is no val split: mIoU is of train." in text(found, cells_for(found), advised(found), None)
 
 
 def test_of_frames_that_lie_apart_the_command_labels_one_in_a_window_too():
