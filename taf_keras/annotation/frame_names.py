@@ -18,13 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from taf_keras.errors import UserError
 from taf_keras.label_formats.open_export import PICTURES, files, read_text
+from taf_keras.label_formats.pictures import MASK_SUFFIX
 
 Place = tuple[str, int]  # the name of a video, and the number of a frame in it
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
-_APPENDED = re.compile(
-    r"(.+?)(_(png|jpe?g|bmp))?(\.rf\.[0-9A-Za-z]+)?(_(masks?|labels?|labelIds|ids|seg|gt|L))?"
-)
+_APPENDED = re.compile(rf"(.+?)(_(png|jpe?g|bmp))?(\.rf\.[0-9A-Za-z]+)?({MASK_SUFFIX})?")
 _ALONE = re.compile(r"(?:frame_)?([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 1000  # characters; no file has such a name

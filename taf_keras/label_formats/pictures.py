@@ -9,6 +9,7 @@ from taf_keras.label_formats.open_export import PICTURES, files
 
 _IMAGE_FOLDERS = {"JPEGImages", "images", "Images", "image", "img", "imgs", "frames"}
 MASK_FOLDERS = {"masks", "mask", "labels", "label", "annotations", "gt", "SegmentationClass"}
+MASK_SUFFIX = "_(masks?|labels?|labelIds|ids|seg|gt|L)"  # after the name of the image
 
 
 def lies_with_images(path: Path, folder: Path) -> bool:

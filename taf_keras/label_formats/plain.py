@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.class_files import FORM
 from taf_keras.label_formats.export import Export
 from taf_keras.label_formats.open_export import files
-from taf_keras.label_formats.pictures import MASK_FOLDERS, image_folders, lies_with_images
+from taf_keras.label_formats.pictures import MASK_FOLDERS, MASK_SUFFIX, image_folders, lies_with_images
 
 _TWO = {"background": (0, 0, 0), "object": (255, 255, 255)}
 _SHOWN = 8
 
 
 def read(folder: Path, table: ClassTable | None) -> Export:
-    """Masks are the PNG files of a folder named masks or labels where there is one, else all PNG files."""
+    """Masks are the PNG files of a folder named masks or labels where there is one, else all PNG files.
+
+    Where some of them are named after others, as STEM_mask.png after STEM.png, these are the images.
+    """
     masks = _mask_files(folder)
-    found, left_out = _values(masks)
+    images = _images_beside(masks)
+    found, left_out = _values(list(images) or masks)
     coloured = any(value.ndim == 2 for value in found.values())
     ids = sorted({int(v) for value in found.values() if value.ndim == 1 for v in value})
     if table is None:
@@ -36,10 +41,12 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     pictures = image_folders(folder)
     for path in found:
         name = path.relative_to(folder).as_posix()
-        export.add(name, picture_masks.table_reader(path, table, coloured), pictures.of(name))
+        read_one = picture_masks.table_reader(path, table, coloured)
+        export.add(name, read_one, images.get(path) or pictures.of(name))
     return export
 
 
+_NAMED = re.compile(f"(.+){MASK_SUFFIX}")
 _GIVE = f"give --classes=FILE with {FORM}"
 
 
@@ -50,6 +57,14 @@ def _mask_files(folder: Path) -> list[Path]:
     if not masks:
         raise UserError(f"{folder.name}: holds no masks, PNG files of ids or colours")
     return masks
+
+
+def _images_beside(masks: list[Path]) -> dict[Path, Path | None]:
+    """Mask -> the image that it is named after, for those that are named so."""
+    stems = {path.with_suffix(""): path for path in masks}
+    named = {path: _NAMED.fullmatch(path.stem) for path in masks}
+    found = {path: stems.get(path.with_name(match[1])) for path, match in named.items() if match}
+    return found if any(found.values()) else {}
 
 
 def _values(masks: list[Path]) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:

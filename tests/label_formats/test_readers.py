@@ -310,6 +310,19 @@ def test_images_beside_masks_are_no_masks(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("suffix", ["_mask", "_label", "_ids"])
+def test_images_that_masks_are_named_after_are_no_masks(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    for name in (still(3), still(4)):  # the latter without a mask
+        tools.write(tmp_path / f"{name}.png", noise)
+    tools.write(tmp_path / f"{still(3)}{suffix}.png", car_mask(3).astype(np.uint8))
+    tools.write(tmp_path / f"{still(5)}{suffix}.png", car_mask(5).astype(np.uint8))
+    assert [(image.name, image.picture) for image in read(tmp_path).images] == [
+        (f"{still(3)}{suffix}.png", tmp_path / f"{still(3)}.png"),
+        (f"{still(5)}{suffix}.png", None),
+    ]
+
+
 def test_void_in_a_list_counts_for_nothing(tmp_path):
     lines = np.where(label(3) == UNLABELLED, 0, label(3) + 1).astype(
         np.uint8
