@@ -306,7 +306,8 @@ class TAFConfig:
         rates_from: --change_rates=auto: model_dir of a trained baseline of the same --model. Empty: none,
             which auto refuses.
         rates_quantile: --change_rates=auto: c_i is this quantile, {bound}, of the baseline's δ_i per frame
-            over pairs of training frames. Default: ours.
+            over pairs of training frames; per change of the input with --relative_change_rates. Default:
+            ours.
         contrastive_loss: Distance δ of Eq. 3. The paper: l1 (Section 5.5).
         contrast_on: What δ compares. The paper: probabilities; logits degenerate and are kept to show it
             (Section 5.5).

@@ -39,24 +39,26 @@ def with_measured_rates(
 def rates_on(split: Split, config: Config) -> tuple[float, ...]:
     """c_i is the quantile `rates_quantile` of δ_i / |n| over pairs of `split`, both ways.
 
-    Pairs are sampled and augmented as training would, n = 0 apart; δ_i is Eq. 3 for the run `rates_from` in
-    inference mode. A model that was trained without the constraint says how fast each of its branches moves
-    the prediction; a quantile q asks every branch to be slower than a share 1 − q of what it was.
+    With `relative` it is δ_i over the input's own change (5.4): what c_i is multiplied with in training.
+    Pairs are sampled and augmented as training would, those without a change apart; δ_i is Eq. 3 for the run
+    `rates_from` in inference mode. A model that was trained without the constraint says how fast each of its
+    branches moves the prediction; a quantile q asks every branch to be slower than a share 1 − q of what it
+    was.
     """
-    zeros = (0.0,) * len(config.branches)
-    free = replace(config, taf=replace(config.taf, change_rates=zeros, symmetric="both"))
+    ones = (1.0,) * len(config.branches)  # so that the slack is |n|, or the input's change
+    unit = replace(config, taf=replace(config.taf, change_rates=ones, symmetric="both"))
     run = Run(config.taf.rates_from)
-    term = build_term(free, load_network(run.config, split.classes.names, reported_checkpoint(run)))
-    deltas = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False).delta)
-    steps = -(-PAIRS // (2 * free.key_frames_per_step))
+    term = build_term(unit, load_network(run.config, split.classes.names, reported_checkpoint(run)))
+    passes = tf.function(lambda batch: term(*(batch[name] for name in INPUTS), training=False))
+    steps = -(-PAIRS // (2 * unit.key_frames_per_step))
     rates = [[] for _ in config.branches]
     with Progress("measuring change rates") as progress, reader_errors():
-        for step, batch in enumerate(training_batches(split, free, steps=steps), 1):
-            n = np.abs(np.tile(batch["offset_frames"].numpy(), 2))  # key frames, then their partners
+        for step, batch in enumerate(training_batches(split, unit, steps=steps), 1):
             for branch in range(len(rates)):
                 sampled = tf.fill(tf.shape(batch["offset_frames"]), branch)
-                delta = deltas(batch | {"key_branch": sampled, "partner_branch": sampled}).numpy()
-                rates[branch].append(delta[n > 0] / n[n > 0])
+                outcome = passes(batch | {"key_branch": sampled, "partner_branch": sampled})
+                delta, change = (np.float64(values) for values in (outcome.delta, outcome.slack))
+                rates[branch].append(delta[change > 0] / change[change > 0])
             progress(step, steps)
     measured = (np.quantile(np.concatenate(r), config.taf.rates_quantile) for r in rates)
     return tuple(float(f"{rate:.3g}") for rate in measured)

@@ -31,14 +31,17 @@ def asking(config, folder, **taf):
     )
 
 
-def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypatch):
-    """Against one branch done by hand: swap, softmax and the mean over valid pixels in NumPy."""
+@pytest.mark.parametrize("relative", [False, True])
+def test_rates_are_quantiles_of_delta_per_frame_or_change(finished_run, tmp_path, monkeypatch, relative):
+    """Against one branch done by hand: swap, softmax and the means over valid pixels in NumPy."""
     config, _ = finished_run
     monkeypatch.setattr(measure_rates, "PAIRS", 16)
     monkeypatch.setattr(measure_rates, "load_network", sharper)
     split = load_split(config.data, "train")
     quantiles = (0.0, 0.5, 1.0)
-    measured = [rates_on(split, asking(config, tmp_path, rates_quantile=q)) for q in quantiles]
+    measured = [
+        rates_on(split, asking(config, tmp_path, rates_quantile=q, relative=relative)) for q in quantiles
+    ]
     run = Run(config.runtime.model_dir)
     network = sharper(config, split.classes.names, latest_checkpoint(run))
     names, encoder, head = halves(network)
@@ -52,10 +55,13 @@ def test_rates_are_quantiles_of_delta_per_frame(finished_run, tmp_path, monkeypa
             keras.ops.softmax(resized(head([f[name] for name in names]), frames), axis=-1).numpy()
             for f in (features, features | {branch: other})
         )
-        change = np.abs(p - q).mean(axis=-1)
+        delta = np.abs(p - q).mean(axis=-1)
+        moved = np.abs(frames - np.roll(frames, len(frames) // 2, axis=0)).mean(axis=-1) / 255
         for i, n in enumerate(np.tile(batch["offset_frames"], 2)):
-            if n:
-                rates.append(change[i][batch["valid"][i % len(batch["valid"])]].mean() / abs(n))
+            valid = batch["valid"][i % len(batch["valid"])]
+            change = moved[i][valid].mean() if relative else abs(n)
+            if change:
+                rates.append(delta[i][valid].mean() / change)
     expected = np.quantile(rates, quantiles)
     position = list(BRANCHES["deeplabv3plus"]).index(branch)
     np.testing.assert_allclose([rates[position] for rates in measured], expected, rtol=0.02, atol=2e-9)
