@@ -31,7 +31,10 @@ _TIMED_STEPS = ((1, 5), (10, 50))  # the spans by which the time to go is told, 
 
 
 class StepLogs(CountSteps):
-    """Adds the images per second to every step's and epoch's logs. Goes first: the others write them."""
+    """Adds the images per second to every step's and epoch's logs. Goes first: the others write them.
+
+    They are those of the steps: the time of an epoch's validation does not count.
+    """
 
     def __init__(self, images_per_step: int):
         super().__init__()
@@ -39,11 +42,15 @@ class StepLogs(CountSteps):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        self.began = time.perf_counter()
+        self.began, self.ended = time.perf_counter(), None
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         logs["images_per_second"] = self._rate()
+
+    def on_test_begin(self, logs=None):
+        np.asarray(self.model.step_metrics[0].variables[0])  # waits for the device to end the last step
+        self.ended = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         logs["images_per_second"] = self._rate()
@@ -51,7 +58,8 @@ class StepLogs(CountSteps):
 
     def _rate(self) -> float:
         steps = self.step - self.epoch_began
-        return steps * self.images_per_step / max(1e-9, time.perf_counter() - self.began)
+        ended = time.perf_counter() if self.ended is None else self.ended
+        return steps * self.images_per_step / max(1e-9, ended - self.began)
 
 
 class WriteEpochs(keras.callbacks.TensorBoard):

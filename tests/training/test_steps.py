@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -34,6 +35,11 @@ class Counter(keras.Model):
         self.count.assign_add(1.0)
         self.seen.update_state(position[None])
         return {"loss": self.seen.result()}
+
+
+class Validated(Counter):
+    def test_step(self, position):
+        return {"miou": position}
 
 
 class EpochEnds(keras.callbacks.Callback):
@@ -122,6 +128,35 @@ def test_images_per_second_counts_steps(monkeypatch):
         logs.on_train_batch_end(batch, figures)
         rates.append(figures["images_per_second"])
     assert rates == [8, 16, 20]
+
+
+def test_the_validation_does_not_count_as_time_of_its_epoch(monkeypatch):
+    """Two epochs of 5 steps of 8 images; a step takes 1 s, and the validation of the second epoch 95 s."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("taf_keras.training.callbacks.time.perf_counter", lambda: clock.now)
+
+    class Tick(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            clock.now += 1
+
+        def on_test_batch_end(self, batch, logs=None):
+            clock.now += 95
+
+    model = Validated()
+    model.compile(optimizer=keras.optimizers.SGD())
+    values = tf.data.Dataset.from_tensor_slices(np.zeros(1, np.float32))
+    history = model.fit(
+        values.repeat(),
+        epochs=2,
+        steps_per_epoch=5,
+        shuffle=False,
+        callbacks=[Tick(), StepLogs(8)],
+        validation_data=values,
+        validation_freq=2,
+        verbose=0,
+    ).history
+    assert clock.now == 105
+    assert history["images_per_second"] == [8, 8]
 
 
 def test_a_nan_stops_at_the_end_of_its_call(tmp_path):
