@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Protocol
 import cv2
 
 from taf_keras.clips.decode import read_image
-from taf_keras.clips.image_files import inspect_image
-from taf_keras.errors import UserError
+from taf_keras.clips.image_files import JPEG, inspect_image, read_bytes
+from taf_keras.errors import BadFileError, UserError
 from taf_keras.files import write_bytes
 from taf_keras.progress import Progress
-from taf_keras.sizes import Size
+from taf_keras.sizes import Size, size_text
 from taf_keras.video.frames import DEINTERLACE, image_size, save_frames
 from taf_keras.video.match import UNLIKE, Match, consensus, find_stills, summary
 
@@ -52,8 +52,11 @@ class Footage(Protocol):
         Returns: sentences for the user; and of frames that are not the image, why.
         """
 
-    def write(self, targets: Mapping[int, Path], size: Size) -> None:
-        """Writes frames by their numbers, as JPEG; those that are not there stay unwritten."""
+    def write(self, targets: Mapping[int, Path], size: Size) -> dict[int, BadFileError]:
+        """Writes frames by their numbers, as JPEG; those that are not there stay unwritten.
+
+        Returns: those whose image cannot be used, which stay unwritten too.
+        """
 
 
 @dataclass
@@ -107,11 +110,12 @@ class VideoFile:
         wrong = {match.number: _wrong(match) for match in matches if match.contradicts(self.offset)}
         return notes, wrong
 
-    def write(self, targets: Mapping[int, Path], size: Size) -> None:
+    def write(self, targets: Mapping[int, Path], size: Size) -> dict[int, BadFileError]:
         wanted = {number + self.offset: path for number, path in targets.items() if number + self.offset >= 0}
         if wanted:
             with Progress(f"{self.name}: frames") as progress:
                 save_frames(self.source, wanted, size, QUALITY, os.cpu_count() or 1, progress)
+        return {}
 
 
 def _wrong(match: Match) -> str:
@@ -136,20 +140,44 @@ class FrameFolder:
 
     @cached_property
     def size(self) -> Size:
-        return inspect_image(str(next(iter(self.files.values()))))
+        """That of the first image that can be used. Raises: BadFileError, of the first, where none can."""
+        errors = []
+        for file in self.files.values():
+            try:
+                return inspect_image(str(file))
+            except BadFileError as error:
+                errors.append(error)
+        raise errors[0]
 
     def check(self, stills: Mapping[int, Path]) -> tuple[list[str], dict[int, str]]:
         return [], {}  # they are the images
 
-    def write(self, targets: Mapping[int, Path], size: Size) -> None:
-        there = {number: target for number, target in targets.items() if number in self.files}
-        for number, target in there.items():
-            file = self.files[number]
-            jpeg = file.suffix.lower() in (".jpg", ".jpeg")
-            if jpeg and inspect_image(str(file)) == size:
-                data = file.read_bytes()
-            else:
-                pixels = cv2.cvtColor(read_image(str(file), size), cv2.COLOR_RGB2BGR)
-                data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    def write(self, targets: Mapping[int, Path], size: Size) -> dict[int, BadFileError]:
+        errors = {}
+        for number, target in targets.items():
+            if number not in self.files:
+                continue
+            try:
+                data = self._jpeg(str(self.files[number]), size)
+            except BadFileError as error:
+                errors[number] = error
+                continue
             if not (target.exists() and target.read_bytes() == data):
                 write_bytes(target, data)
+        return errors
+
+    def _jpeg(self, file: str, size: Size) -> bytes:
+        own = inspect_image(file)
+        if not same_aspect(own, self.size):
+            found = f"has {size_text(own)} px, other frames {size_text(self.size)}: not the same aspect ratio"
+            raise BadFileError(file, found)
+        data = read_bytes(file)
+        if data.startswith(JPEG) and own == size:
+            return data
+        pixels = cv2.cvtColor(read_image(file, size), cv2.COLOR_RGB2BGR)
+        return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def same_aspect(size: Sequence[int], other: Size) -> bool:
+    """Whether one is the other scaled by one factor, but for one pixel of rounding."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= max(other)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from taf_keras.annotation.footage import Footage
+from taf_keras.annotation.footage import Footage, same_aspect
 from taf_keras.annotation.frame_names import Place, bare_numbers, frame_of
 from taf_keras.clips.clip import VOID
 from taf_keras.clips.decode import resized_ids
@@ -111,9 +111,8 @@ def _take(
 
 def _check_shape(image: LabelledImage, shape: Sequence[int], footage: Footage) -> None:
     """Raises: BadFileError for another aspect ratio than the video's: it was not scaled by one factor."""
-    (height, width), (own_height, own_width) = shape, footage.size
-    if abs(height * own_width - width * own_height) > max(own_height, own_width):  # one pixel of rounding
-        turned = " (they look turned by 90°)" if (width, height) == footage.size else ""
+    if not same_aspect(shape, footage.size):
+        turned = " (they look turned by 90°)" if tuple(shape[::-1]) == footage.size else ""
         raise BadFileError(
             image.name,
             f"its labels have {size_text(shape)} px, the frames of {footage.name} {size_text(footage.size)}: "

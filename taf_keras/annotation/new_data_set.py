@@ -132,7 +132,7 @@ def make_data_set(
         forget_frames(before, record, output_dir)
         record.save(output_dir)
         write_json(output_dir / "classes.json", as_json(classes))
-    _write_frames(frames, videos, output_dir, settings, is_anew=not kept)
+    notes += _write_frames(frames, videos, output_dir, settings, is_anew=not kept)
     write_labels(frames.maps, output_dir)
     pixels = {**kept, **frames.pixels}
     train, val = divided(pixels, settings.val_share, settings.temporal_context, tested)
@@ -204,13 +204,17 @@ def _write_frames(
     output_dir: Path,
     settings: Settings,
     is_anew: bool,
-) -> None:
+) -> list[str]:
     """The frames around labels that are not there yet; labels whose own frame the video lacks are dropped.
 
     The images of a folder may be others than at an earlier import: all are taken again. Frames that it lacks
     go where all labels are made anew; else another folder may have brought them.
+
+    Returns: sentences on images that cannot be used, and have no label.
     """
+    said: list[str] = []
     for name, footage in videos.items():
+        bad: dict[int, BadFileError] = {}
         is_folder = isinstance(footage, FrameFolder)
         numbers = [number for video, number in frames.maps if video == name]
         paths = {n: frame_path(output_dir, (name, n)) for n in window(numbers, settings.temporal_context)}
@@ -218,12 +222,14 @@ def _write_frames(
         if targets:
             with writes(output_dir):
                 (output_dir / "frames" / name).mkdir(parents=True, exist_ok=True)
-            footage.write(targets, settings.image_size or footage.size)
+            bad = footage.write(targets, settings.image_size or footage.size)
         if is_folder and is_anew:
             with writes(output_dir):
-                for number in paths.keys() - footage.files.keys():
+                for number in (paths.keys() - footage.files.keys()) | bad.keys():
                     paths[number].unlink(missing_ok=True)
         for number in numbers:
             if not paths[number].exists():
-                frames.drop((name, number), f"{footage.source} has no such frame")
+                frames.drop((name, number), str(bad.pop(number, f"{footage.source} has no such frame")))
+        said += [f"frame left out: {error}" for error in bad.values()]
     _require_some(frames)
+    return said

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from labelled_street import picture, run, street_masks, write_still
@@ -70,3 +71,55 @@ def test_frames_of_labels_that_are_added_replace_none_of_another_folder(street):
     write_frames([32, 33, 34])
     assert street(33) == 0
     assert frames().keys() == {*ALL, 33, 34}
+
+
+def spoil(path: Path, how: str) -> None:
+    """Makes an image one that training could not use, or that is no frame of this video."""
+    image = cv2.imread(str(path))
+    if how == "damaged":
+        path.write_bytes(path.read_bytes()[:100])
+    elif how == "16 bits":
+        cv2.imwrite(str(path), image.astype(np.uint16) * 257)
+    elif how == "alpha":
+        cv2.imwrite(str(path), np.dstack([image, image[..., 0]]))
+    else:
+        cv2.imwrite(str(path), image[:, :48])
+
+
+BAD = {
+    "damaged": "is not a readable image",
+    "16 bits": "has 16 bits per channel; frames must be 8-bit RGB",
+    "alpha": "has an alpha channel that varies",
+    "narrow": "has 48x48 px, other frames 48x72: not the same aspect ratio",
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_an_image_that_cannot_be_used_is_named_and_stays_unwritten(street, capsys, how):
+    write_frames(ALL)
+    assert street() == 0
+    capsys.readouterr()
+    spoil(Path("frames/street/000051.png"), how)
+    assert street() == 0
+    assert f"frame left out: frames/street/000051.png: {BAD[how]}" in capsys.readouterr().out
+    assert frames().keys() == set(ALL) - {51}
+    spoil(Path("frames/street/000050.png"), how)
+    assert street() == 1
+    assert f"left out: street 50: frames/street/000050.png: {BAD[how]}" in capsys.readouterr().err
+    assert "street,50," not in Path("my_data/train.csv").read_text()
+
+
+def test_the_first_image_may_be_damaged(street, capsys):
+    write_frames(ALL)
+    spoil(Path("frames/street/000008.png"), "damaged")
+    assert street() == 0
+    assert "frame left out: frames/street/000008.png" in capsys.readouterr().out
+
+
+def test_images_of_which_none_can_be_used_are_refused(street, capsys):
+    write_frames(ALL)
+    for path in Path("frames/street").iterdir():
+        spoil(path, "damaged")
+    assert street() == 2
+    assert "frames/street/000008.png: is not a readable image" in capsys.readouterr().err
+    assert not Path("my_data").exists()
