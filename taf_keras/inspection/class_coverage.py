@@ -13,14 +13,14 @@ _SHOWN = 8  # absent classes that are named
 
 
 def require_several_classes(split: Split) -> None:
-    """UserError where the labels show one class alone, of a table of several, beside void.
+    """UserError where the labels show one class alone beside void; the table has several (`load_split`).
 
     Such a training ends with a perfect score and has learnt nothing. Most often masks of 0 and 255 are meant
     to have two classes, and 255 counts as void.
     """
     classes, absent = split.classes, split.absent_ids
     present = np.setdiff1d(range(len(classes)), absent)
-    if len(classes) < 2 or len(present) > 1:
+    if len(present) > 1:
         return
     has_void, count = split.label_pixels[:, -1].any(), len(split.clips)
     ids = f"label maps must hold the ids of the classes, {_described(classes, range(len(classes)))}"

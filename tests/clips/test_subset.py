@@ -129,7 +129,7 @@ def test_a_packed_list_counts_each_label_once(tmp_path):
         rows.append(f"drive,{i},{i}.png,{i}_ids.png")
     for name in ("train", "val"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["clip,frame,image,label", *rows]))
-    (tmp_path / "classes.json").write_text('{"classes": [{"name": "a", "colour": [0, 0, 0]}]}')
+    (tmp_path / "classes.json").write_text('{"classes": [{"name": "a"}, {"name": "b"}]}')
     plain = DataConfig("manifest", str(tmp_path), temporal_context=2, labels="all")
     pack.pack(replace(plain, labels="key"), tmp_path / "packed", ("train",), 10**6)
     packed = replace(plain, dataset="packed", data_dir=str(tmp_path / "packed"))

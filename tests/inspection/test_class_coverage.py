@@ -101,10 +101,9 @@ def test_a_label_left_out_does_not_count(tmp_path, capsys):
     assert report_of(data).warnings == [("train", warning.removeprefix("warning: "))]
 
 
-def test_one_class_needs_no_other(tmp_path, capsys):
-    data = write_data(tmp_path, {"train": [0, 255], "val": [0]}, classes=1)
-    assert said(data, capsys) == []
-    assert report_of(data).verdict == "training would start"
+def test_a_table_of_one_class_is_refused(tmp_path):
+    message = refusal(write_data(tmp_path, {"train": [0, 255], "val": [0]}, classes=1))
+    assert message.startswith(f"{tmp_path}/classes.json: has one class, sky, and void: nothing to tell apart")
 
 
 @pytest.mark.parametrize("clips", [1, 3])
