@@ -26,8 +26,11 @@ Colour = tuple[int, int, int]
 def class_table(data_dir: str) -> ClassTable:
     """The classes of classes.json, 1 to 255 of them, and what label maps hold of each: its id or its colour.
 
-    `void` is what pixels that never count hold: an id, or a list of ids and colours. By default these are 255
-    and black, where they are no class's.
+    A class without a colour is given one for pictures; label maps hold its id. One class is enough for an
+    import of labels: `load.load_split` asks for two.
+
+    `void` is what pixels that never count hold: an id, or a list of ids and colours. By default these are
+    255, where that is no class's, and black, where label maps hold colours (`_black_is_void`).
 
     Raises: UserError saying what the file must hold, or naming the line or the entry with a fault.
     """
@@ -62,10 +65,10 @@ def class_table(data_dir: str) -> ClassTable:
             f"{names[owners[min(taken)]]}; allowed are ids that no class has"
         )
     void_ids = {VOID} - set(owners) if void_ids is None else void_ids
+    raw_colours = _raw_colours(colours, void_colours, owners, path)
     generated = iter(distinct_colours(count))
     colours = tuple(colour or next(generated) for colour in colours.values())
-    raw_ids = owners | dict.fromkeys(void_ids, VOID)
-    return ClassTable(tuple(names), colours, raw_ids, _raw_colours(colours, void_colours, path))
+    return ClassTable(tuple(names), colours, owners | dict.fromkeys(void_ids, VOID), raw_colours)
 
 
 def _class(entry, place: str) -> tuple[str, Colour | None, int | None]:
@@ -97,15 +100,32 @@ def _void(content: dict, path: Path) -> tuple[list[int] | None, list[Colour]]:
     return (ids if ids or not void else None), colours
 
 
-def _raw_colours(colours: tuple[Colour, ...], void: list[Colour], path: Path) -> dict[Colour, int] | None:
-    """What colours mean in label maps; None where two classes share one, so that colours cannot tell."""
-    if len(set(colours)) < len(colours):
+def _raw_colours(
+    colours: dict[int, Colour | None], void: list[Colour], owners: dict[int, int], path: Path
+) -> dict[Colour, int] | None:
+    """What colours mean in label maps; None where none is given, or two classes share one.
+
+    Args:
+        colours: position of a class -> the colour that it is given, if any.
+        owners: id -> position of a class.
+    """
+    given = [(colour, position) for position, colour in colours.items() if colour]
+    known = dict(given)
+    if len(known) < len(given):  # colours cannot tell
         return None
-    known = {colour: position for position, colour in enumerate(colours)}
     if taken := set(void) & set(known):
         colour = min(taken)
         raise UserError(f"{path}: void {list(colour)}: is the colour of class {known[colour]}")
-    return dict.fromkeys(void or [_BLACK], VOID) | known
+    black = [_BLACK] if _black_is_void(colours, owners) else []
+    return dict.fromkeys(void or black, VOID) | known or None
+
+
+def _black_is_void(colours: dict[int, Colour | None], owners: dict[int, int]) -> bool:
+    """Whether black stands for void by default: not where it may be id 0, of a class without a colour.
+
+    A grey picture of three channels, or a palette, may hold ids. Where it holds nothing but 0, it is black.
+    """
+    return any(colours.values()) and (0 not in owners or colours[owners[0]] is not None)
 
 
 def _is_colour(value) -> bool:

@@ -91,7 +91,7 @@ def test_the_other_tables_of_classes_mean_what_is_said(tmp_path):
         {0: 0, 1: 1, 255: VOID},
         {0: 0, 255: 1},
         {1: 0, 2: 1, 0: VOID},
-        {0: 0, 254: VOID, 255: VOID},
+        {0: 0, 1: 1, 254: VOID, 255: VOID},
     ]
 
 
