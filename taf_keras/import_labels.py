@@ -35,6 +35,7 @@ from taf_keras.errors import UserError, require
 from taf_keras.label_formats.class_files import FORM, read_class_file
 from taf_keras.label_formats.detect import FORMATS, detected, read_export
 from taf_keras.label_formats.open_export import opened
+from taf_keras.label_formats.pictures import composed
 from taf_keras.sizes import parse_size
 from taf_keras.video.quiet import quiet_decoders
 
@@ -82,9 +83,9 @@ def _footage(options: Namespace) -> tuple[dict[str, Footage], dict[Place, Path]]
             raise UserError(f"--video={path}: {videos[path.stem].source} has the same name: rename one")
         videos[path.stem] = VideoFile(path.stem, path)
         videos[path.stem].size  # noqa: B018, a file that is no video is refused at once
-    stills = {
-        (video, n): path for video, files in folders.items() for n, path in files.items() if video in videos
-    }
+    named = {composed(name): name for name in videos}
+    found = ((named.get(composed(video)), files) for video, files in folders.items())
+    stills = {(video, n): path for video, files in found if video for n, path in files.items()}
     if folders and not stills:
         raise UserError(f"--frames={options.frames}: none of its images is named after {' or '.join(videos)}")
     return videos, stills

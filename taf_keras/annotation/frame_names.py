@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from taf_keras.errors import UserError
 from taf_keras.label_formats.open_export import PICTURES, files, read_text
-from taf_keras.label_formats.pictures import MASK_SUFFIX
+from taf_keras.label_formats.pictures import MASK_SUFFIX, composed
 
 Place = tuple[str, int]  # the name of a video, and the number of a frame in it
 
@@ -39,26 +39,28 @@ def frame_of(
         index: of index.csv: stem of a still -> its frame.
         bare: whether a number alone is enough, where there is one video; see `bare_numbers`.
     """
-    videos, path = list(videos), PurePosixPath(name.replace("\\", "/"))
+    named = {composed(video): video for video in videos}
+    path = PurePosixPath(composed(name).replace("\\", "/"))
     for stem in _stems(path) if len(name) <= _LONGEST else ():
         if index and stem in index:
-            return index[stem]
-        for video in videos:
+            video, number = index[stem]
+            return named.get(composed(video), video), number
+        for video in named:
             number = stem.removeprefix(f"{video}_")
             if number != stem and _NUMBER.fullmatch(number):
-                return video, int(number)
+                return named[video], int(number)
         if match := _ALONE.fullmatch(stem):
-            if path.parent.name in videos:
-                return path.parent.name, int(match[1])
-            if bare and len(videos) == 1:
-                return videos[0], int(match[1])
+            if path.parent.name in named:
+                return named[path.parent.name], int(match[1])
+            if bare and len(named) == 1:
+                return next(iter(named.values())), int(match[1])
     return None
 
 
 def bare_numbers(names: Iterable[str], videos: Iterable[str]) -> bool:
     """Whether numbers alone can be of the one video: not where the export has folders named after videos."""
-    videos = set(videos)
-    return not any(PurePosixPath(name.replace("\\", "/")).parent.name in videos for name in names)
+    videos = set(map(composed, videos))
+    return not any(PurePosixPath(composed(name).replace("\\", "/")).parent.name in videos for name in names)
 
 
 def _stems(path: PurePosixPath) -> Iterable[str]:
@@ -75,7 +77,7 @@ def read_index(path: Path) -> dict[str, Place]:
     if not {"image", "video", "frame"} <= set(rows.fieldnames or ()):
         raise UserError(f"{path}: must have the columns image, video and frame")
     try:
-        return {PurePosixPath(row["image"]).stem: (row["video"], int(row["frame"])) for row in rows}
+        return {composed(PurePosixPath(row["image"]).stem): (row["video"], int(row["frame"])) for row in rows}
     except (TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: is damaged: {error}") from None
 

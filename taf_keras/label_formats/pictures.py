@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,11 @@ def lies_with_images(path: Path, folder: Path) -> bool:
 def image_folders(folder: Path) -> Pictures:
     """The pictures of an export that lie in such folders."""
     return Pictures(folder, (path for path in files(folder, PICTURES) if lies_with_images(path, folder)))
+
+
+def composed(name: str) -> str:
+    """With letters that are one character each: macOS writes `ü` as two in the names of files."""
+    return unicodedata.normalize("NFC", name)
 
 
 class Pictures:
@@ -50,7 +56,7 @@ class Pictures:
 
 def _keys(name: str, dropped: set[str]) -> list[str]:
     """With its suffix and without, from its first folder on, then from the second on, …"""
-    path = PurePosixPath(name)
+    path = PurePosixPath(composed(name))
     folders = [part for part in path.parts[:-1] if part not in dropped]
     names = (path.name, path.stem if path.suffix.lower() in PICTURES else path.name)
     return ["/".join([*folders[i:], end]) for i in range(len(folders) + 1) for end in names]

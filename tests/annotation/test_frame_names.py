@@ -1,5 +1,7 @@
 """The name of an image tells its frame, whatever tools put around it."""
 
+import unicodedata
+
 import pytest
 
 from taf_keras.annotation.frame_names import bare_numbers, frame_of, frames_in, read_index
@@ -30,6 +32,17 @@ def test_names_of_a_video_and_a_number(name):
 def test_of_one_video_a_number_is_enough(name):
     assert frame_of(name, ["street"]) == ("street", 7)
     assert frame_of(name, ["street", "harbour"]) is None
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_umlaut_may_be_one_character_or_two(forms, tmp_path):
+    """macOS writes two in the names of files."""
+    video, other = (unicodedata.normalize(form, "straße_süd") for form in forms)
+    for name in (f"{other}_000120.png", f"{other}/000120.png"):
+        assert frame_of(name, [video, "harbour"]) == (video, 120)
+    assert not bare_numbers([f"{other}/000020.png"], [video])
+    (tmp_path / "index.csv").write_text(f"image,video,frame\n{other}.png,{other},12\n", encoding="utf-8")
+    assert frame_of(f"{video}.png", [video], read_index(tmp_path / "index.csv")) == (video, 12)
 
 
 def test_where_folders_name_videos_other_numbers_are_nameless():
