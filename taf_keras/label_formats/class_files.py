@@ -16,6 +16,7 @@ from taf_keras.label_formats.open_export import read_json, read_text
 FORM = "a line for each id from 0, NAME or NAME:RED,GREEN,BLUE, and void for what counts for nothing"
 _VOID = ("void", "__ignore__")
 _LINE = re.compile(r"(.*?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?")
+_OTHER_FORM = re.compile(r"^\d+\s*[:;,=\t]|[:;,\s]\d+[;,\s]+\d+[;,\s]+\d+|[:;,\s]#[0-9a-fA-F]{6}")
 
 
 def read_class_file(path: Path) -> ClassTable:
@@ -70,6 +71,8 @@ def read_colours(path: Path) -> dict[str, Colour | None]:
 def _parsed(text: str, place: str) -> tuple[str, Colour | None]:
     """'road:128,64,128::' -> ('road', (128, 64, 128)); what follows a second colon is passed over."""
     match = _LINE.fullmatch(text)
+    if match is None and _OTHER_FORM.search(text):
+        raise UserError(f"{place}: {text}: must be NAME or NAME:RED,GREEN,BLUE; ids are lines, from 0")
     if match is None:
         return class_name(text.rstrip(":"), place), None
     colour = tuple(map(int, match.groups()[1:4]))

@@ -67,12 +67,13 @@ def read(paths: list[Path], folder: Path) -> Export:
 
 
 def _image_of(task: dict) -> str:
-    """The file's name, without the address that it is served from."""
+    """The file's name, without the address that it is served from, in whose query it may stand."""
     values = [task.get("file_upload"), *task.get("data", task).values()]
     for value in (value for value in values if isinstance(value, str)):
-        name = PurePosixPath(re.split(r"[/\\=?&]", unquote(value))[-1])
-        if name.suffix.lower() in PICTURES:
-            return name.name
+        for text in (value.partition("?")[0], value):
+            name = PurePosixPath(re.split(r"[/\\=?&]", unquote(text))[-1])
+            if name.suffix.lower() in PICTURES:
+                return name.name
     raise ValueError(f"task {task.get('id')} has no image")
 
 

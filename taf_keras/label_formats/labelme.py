@@ -86,7 +86,7 @@ def _label_map(
 
 def _mask(shape: dict, size: Size) -> Mask:
     kind, points = shape.get("shape_type") or "polygon", shape["points"]
-    if kind in ("polygon", "oriented_rectangle"):  # the latter has its four corners
+    if kind in ("polygon", "oriented_rectangle") or (kind == "rectangle" and len(points) == 4):  # its corners
         return polygon(size, points)
     (x0, y0), (x1, y1) = points
     if kind == "circle":  # its centre, and a point on it

@@ -158,6 +158,19 @@ def test_masks_circles_and_ignored_shapes_of_labelme(tmp_path):
     assert export.said == {"point: not used": 1}
 
 
+def test_a_rectangle_of_labelme_may_have_its_four_corners(tmp_path):
+    tools.labelme(tmp_path, [3])
+    path = tmp_path / f"{still(3)}.json"
+    content = json.loads(path.read_text())
+    content["shapes"] = [
+        {"label": "car", "shape_type": "rectangle", "points": box_outline(4, 10, 24, 30)},
+        {"label": "road", "shape_type": "rectangle", "points": [[30, 10], [40, 30]]},
+    ]
+    ids = read(tools.write(path, content)).images[0].read()
+    assert (ids[10:30, 4:24] == 1).all()
+    assert [(ids == position).sum() for position in (0, 1)] == [200, 400]
+
+
 def test_background_in_labelmes_list_is_what_has_no_label(tmp_path):
     tools.labelme(tmp_path, [3])
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncar\nroad\n")
@@ -340,6 +353,12 @@ def test_a_list_of_classes_with_a_fault_is_refused(tmp_path):
         ("road\nroad\n", "classes.txt:2: an earlier class is named road too"),
         ("road:300,0,0\n", "colour 300,0,0: each must be 0 to 255"),
         ("void\n", "names no class"),
+        ("0: road\n1: car\n", "classes.txt:1: 0: road: must be NAME or NAME:RED,GREEN,BLUE; ids are lines"),
+        ("road\n1,car\n", "classes.txt:2: 1,car: must be NAME"),
+        ("road,128,64,128\n", "classes.txt:1: road,128,64,128: must be NAME"),
+        ("road 128 64 128\n", "must be NAME"),
+        ("road:128,64,128,255\n", "must be NAME"),
+        ("road:#804080\n", "must be NAME"),
     ]:
         path.write_text(text)
         with pytest.raises(UserError, match=fault):
@@ -375,6 +394,22 @@ def test_rectangles_of_label_studio_turn_about_their_corner(tmp_path):
     ids = read(tools.write(path, tasks)).images[0].read()
     assert (ids[24:34, 32:36] == 0).all()
     assert (ids == 0).sum() == 40
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://a.s3.amazonaws.com/street_000003.png?X-Amz-Date=1&X-Amz-Signature=0a1b",
+        "https://a.com/street_000003.png?name=other.png",
+        "/data/local-files/?d=stills/street_000003.png",
+        "s3://a/stills%2Fstreet_000003.png",
+    ],
+)
+def test_images_of_label_studio_may_have_a_query(tmp_path, address):
+    path = tools.label_studio(tmp_path, [3])
+    tasks = json.loads(path.read_text())
+    tasks[0]["data"]["image"] = address
+    assert [image.name for image in read(tools.write(path, tasks)).images] == ["street_000003.png"]
 
 
 def test_compressed_run_lengths_without_their_package_say_what_to_install(tmp_path, monkeypatch):
