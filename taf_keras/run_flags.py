@@ -25,18 +25,18 @@ TRAIN_SHOWN = ("taf-train",) if _INSTALLED else ("python", "train.py")
 EVALUATE_SHOWN = ("taf-evaluate",) if _INSTALLED else ("python", "evaluate.py")
 
 
-def of_arm(config: Config) -> Config:
+def of_arm(config: Config, measured_rates: bool = False) -> Config:
     """The settings that the seeds of an arm share, as the flags of a sweep have them.
 
     The seed is left at its default. Where the teacher, the baseline that change rates are measured on, or the
-    run that this one began with, is the run of the same seed, `{seed}` stands for it, and measured rates are
-    `auto` again.
+    run that this one began with, is the run of the same seed, `{seed}` stands for it. Rates are `auto`
+    again where they were measured.
     """
     taf, labels, training = config.taf, config.partner_labels, config.training
-    measured = "auto" if taf.rates_from else taf.change_rates
+    rates = "auto" if measured_rates else taf.change_rates
     return replace(
         config,
-        taf=replace(taf, change_rates=measured, rates_from=_of_any_seed(taf.rates_from, config)),
+        taf=replace(taf, change_rates=rates, rates_from=_of_any_seed(taf.rates_from, config)),
         partner_labels=replace(labels, teacher=_of_any_seed(labels.teacher, config)),
         training=replace(
             training, seed=Config().training.seed, init_from=_of_any_seed(training.init_from, config)

@@ -25,7 +25,8 @@ from taf_keras.files import write_json, writes
 from taf_keras.inspection.check import load_checked
 from taf_keras.progress import Progress
 from taf_keras.settings import text_of
-from taf_keras.storage.run import Run, require_same_classes
+from taf_keras.storage.run import Run
+from taf_keras.storage.sameness import require_same_classes
 
 
 def evaluate(

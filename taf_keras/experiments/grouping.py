@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from taf_keras.config import Config
 from taf_keras.run_flags import of_arm
@@ -20,16 +22,37 @@ class FinishedArm:
 
     @property
     def config(self) -> Config:
-        """What its runs have in common (see `settings.of_arm`)."""
-        return of_arm(self.runs[0].config)
+        """What its runs have in common (see `run_flags.of_arm`)."""
+        return _settings(self.runs[0])
 
 
 def by_arm(runs: Iterable[Run]) -> dict[tuple[Config, int], list[Run]]:
     """{(settings, n): runs}, in their order. A seed that is there once more is in group n = 1, and so on:
-    two versions of a program, say, have equal settings and must not be averaged."""
-    arms, seen = {}, Counter()
+    two versions of a program, say, have equal settings and must not be averaged.
+
+    Runs that lie in one folder stay together: a folder is in the first group that has none of its seeds. The
+    largest folder is in group 0.
+    """
+    runs = list(runs)
+    folders, again = {}, Counter()
     for run in runs:
-        settings = of_arm(run.config)
-        arms.setdefault((settings, seen[settings, run.seed]), []).append(run)
-        seen[settings, run.seed] += 1
+        place = _settings(run), os.path.dirname(os.path.abspath(run.folder))
+        earlier = again[place, run.seed]  # runs of its seed in the folder
+        folders.setdefault(place, []).append((run, earlier))
+        again[place, run.seed] += 1
+    taken, groups = set(), {}
+    for (settings, _), own in sorted(folders.items(), key=lambda folder: -len(folder[1])):
+        first = next(
+            n for n in count() if not any((settings, n + earlier, run.seed) in taken for run, earlier in own)
+        )
+        for run, earlier in own:
+            groups[run] = settings, first + earlier
+            taken.add((*groups[run], run.seed))
+    arms = {}
+    for run in runs:
+        arms.setdefault(groups[run], []).append(run)
     return arms
+
+
+def _settings(run: Run) -> Config:
+    return of_arm(run.config, run.has_measured_rates)

@@ -58,7 +58,7 @@ def gather(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
 
 
 def group(runs: Sequence[Run], reference: str | None = None) -> tuple[list[Experiment], list[str]]:
-    """The experiments of the runs, and a line for each run that is there twice.
+    """The experiments of the runs, and a line for each that is left out: another has its settings and seed.
 
     Args:
         reference: the arm to compare with; None is the first with `--method=baseline`, else the first.
@@ -97,11 +97,14 @@ def _differing(several: Iterable[dict]) -> set[tuple[str, str]]:
 
 
 def _arms(runs: Sequence[Run]) -> tuple[list[FinishedArm], list[str]]:
-    """Arms with their runs by seed, and a line for each run whose settings and seed another has."""
+    """Arms with their runs by seed, and a line for each run whose settings and seed another has, or a run
+    beside it."""
     groups = by_arm(runs)
     first = {(settings, run.seed): run for (settings, n), own in groups.items() if n == 0 for run in own}
     twins = [
         f"{run.folder}: has the settings and the seed of {first[settings, run.seed].folder}"
+        if (settings, run.seed) in first
+        else f"{run.folder}: lies beside runs whose settings and seeds others have"
         for (settings, n), own in groups.items()
         if n > 0
         for run in own

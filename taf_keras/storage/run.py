@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from itertools import zip_longest
 from pathlib import Path
 from typing import IO
 
@@ -19,12 +18,12 @@ from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import require_writable, unfinished, write_json, writes
 from taf_keras.storage.lock import Held, hold, is_lock
-from taf_keras.storage.sameness import describe_clips, differences
+from taf_keras.storage.sameness import describe_clips, differences, require_same_classes
 
 METRICS = ("miou", "pixel_accuracy")  # by which runs are compared, shares in [0, 1]
 PER_CLASS = ("per_class_iou", "per_class_accuracy")
 _DAMAGE = (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, UserError)
-_BESIDE = ("versions", "classes", "train_clips")  # in config.json beside the settings
+_BESIDE = ("versions", "classes", "train_clips", "measured_rates")  # in config.json beside the settings
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless")
 
 
@@ -66,6 +65,15 @@ class Run:
     @property
     def seed(self) -> int:
         return self.config.training.seed
+
+    @property
+    def has_measured_rates(self) -> bool:
+        """Whether its change rates were measured: not for numbers that were given, `rates_from` or not.
+
+        Runs of earlier versions do not say: theirs are taken for measured where they may be.
+        """
+        possible = self.config.uses_measured_rates and not self.config.model.is_own
+        return possible and self._beside("measured_rates") is not False
 
     @property
     def has_ended(self) -> bool:
@@ -177,7 +185,9 @@ class Run:
         with writes(f"--model_dir={self.folder}"):  # a folder on the way to it may not be searched
             return self.config_file.is_file()
 
-    def claim(self, config: Config, classes: Sequence[str] = (), clips: Sequence = ()) -> IO[str]:
+    def claim(
+        self, config: Config, classes: Sequence[str] = (), clips: Sequence = (), measured_rates: bool = False
+    ) -> IO[str]:
         """Makes the folder this run's by writing config.json, unless it is there already.
 
         What a killed process left unfinished is deleted.
@@ -185,6 +195,7 @@ class Run:
         Args:
             classes: names of the classes that it is trained on, for `check_classes`.
             clips: those of training, for `check_clips`.
+            measured_rates: whether the change rates were `auto`, for `has_measured_rates`.
 
         Returns: a context manager, at whose end another process may go on with the run.
         Raises: UserError for a folder that cannot be written, or in which another process is at work.
@@ -197,10 +208,10 @@ class Run:
             try:
                 self._delete_unfinished()
                 if not self.config_file.is_file():
-                    versions = {name: version(name) for name in _PACKAGES}
-                    versions = {"python": platform.python_version()} | versions
+                    versions = {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
                     beside = {"versions": versions, "classes": list(classes) or None}
                     beside |= {"train_clips": describe_clips(clips) if clips else None}
+                    beside |= {"measured_rates": measured_rates}
                     write_json(self.config_file, config.to_dict() | beside)
             except OSError:
                 lock.close()
@@ -222,16 +233,6 @@ class Run:
         for path in self.checkpoints.glob("unfinished*"):
             path.unlink()
         shutil.rmtree(unfinished(self.export), ignore_errors=True)
-
-
-def require_same_classes(place, trained: Sequence[str], names: Sequence[str]) -> None:
-    """Raises: UserError unless `trained`, the classes of the model at `place`, are those of the data set."""
-    for position, (there, here) in enumerate(zip_longest(trained, names, fillvalue="none")):
-        if there != here:
-            raise UserError(
-                f"{place}: was trained on other classes: class {position} is {there} there, and {here} in "
-                "this data set"
-            )
 
 
 def _number(values: dict, name: str) -> float:

@@ -1,10 +1,13 @@
-"""What must be the same when a run goes on: its settings, and the clips that it is trained on."""
+"""What must be the same when a run goes on: its settings, its classes, and the clips of its training."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
+
+from taf_keras.errors import UserError
 
 # Why a setting cannot change in the middle of a run, where that is not plain.
 _REASONS = {
@@ -22,6 +25,16 @@ def differences(old: dict, new: dict) -> list[str]:
         for name, value in settings.items()
         if old[group].get(name) != value
     ]
+
+
+def require_same_classes(place, trained: Sequence[str], names: Sequence[str]) -> None:
+    """Raises: UserError unless `trained`, the classes of the model at `place`, are those of the data set."""
+    for position, (there, here) in enumerate(zip_longest(trained, names, fillvalue="none")):
+        if there != here:
+            raise UserError(
+                f"{place}: was trained on other classes: class {position} is {there} there, and {here} in "
+                "this data set"
+            )
 
 
 def describe_clips(clips: Sequence) -> dict:

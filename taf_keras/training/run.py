@@ -105,6 +105,7 @@ def train(config: Config) -> dict:
     with ExitStack() as stack:
         stack.enter_context(broken_connections(cluster))
         strategy = build_strategy(config, cluster)
+        measured = config.measures_rates
         config = with_measured_rates(config, splits["train"], cluster, strategy)
         replicas = strategy.num_replicas_in_sync
         config.check_accumulation(replicas)
@@ -133,7 +134,7 @@ def train(config: Config) -> dict:
 
         # ------------------------------------------------------------------------------------------- Loop
         if chief:
-            stack.enter_context(run.claim(config, classes.names, splits["train"].clips))
+            stack.enter_context(run.claim(config, classes.names, splits["train"].clips, measured))
         stack.enter_context(writing(run.folder))
         if chief:
             screens.announce(config, splits, network, strategy, cluster)

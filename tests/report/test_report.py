@@ -21,6 +21,7 @@ from taf_keras.errors import UserError
 from taf_keras.report import gather as report
 from taf_keras.report.__main__ import main
 from taf_keras.run_flags import as_flags, changed, settings
+from taf_keras.storage.run import Run
 from taf_keras.sweep import build_sweep
 
 BASELINE = Config(taf=TAFConfig(method="baseline"))
@@ -157,13 +158,43 @@ def test_runs_that_have_no_result_are_left_out_and_named(runs, capsys):
         f"{runs}/b/seed-0/metrics.json: damaged",
         f"{runs}/c/seed-0/config.json: damaged",
         f"{runs}/c2/seed-0/metrics.json: damaged",
-        f"{runs}/taf/seed-0: has the settings and the seed of {runs}/d/seed-0",
+        f"{runs}/d/seed-0: has the settings and the seed of {runs}/taf/seed-0",
     ):
         assert f"left out  {line}" in out
         assert html.escape(line) in page
     assert "no run here has ended" in refusal(capsys, runs / "a")
     with pytest.raises(UserError, match="is not a folder"):
         report.gather([runs / "nowhere"])
+
+
+def test_runs_that_are_there_twice_are_left_out_with_those_beside_them(tmp_path):
+    """Two versions of a program, say: a seed that only one has is none of the other."""
+    for folder, seeds in (("a_old", (0, 7)), ("b_new", (0, 1, 2))):
+        for seed in seeds:
+            write_run(tmp_path / folder / f"seed-{seed}", Config(), seed, 0.3)
+    (experiment,), left_out = report.group(report.gather([tmp_path])[0])
+    assert [(arm.name, [run.seed for run in arm.runs]) for arm in experiment.arms] == [("b_new", [0, 1, 2])]
+    assert left_out == [
+        f"{tmp_path}/a_old/seed-0: has the settings and the seed of {tmp_path}/b_new/seed-0",
+        f"{tmp_path}/a_old/seed-7: lies beside runs whose settings and seeds others have",
+    ]
+
+
+def test_given_rates_are_no_measured_ones(tmp_path):
+    """Also where `--rates_from` is given to all arms."""
+    for seed in range(2):
+        baseline = f"runs/baseline/seed-{seed}"
+        given = parse("--change_rates=1,2,3,4,5", f"--rates_from={baseline}", f"--seed={seed}")
+        for name, measured in (("auto", True), ("paper", False)):
+            folder = write_run(tmp_path / name / f"seed-{seed}", given, seed, 0.3)
+            (folder / "config.json").unlink()
+            Run(folder).claim(given, measured_rates=measured).close()
+    (experiment,), left_out = report.group(report.gather([tmp_path])[0])
+    assert [(arm.name, len(arm.runs)) for arm in experiment.arms] == [("auto", 2), ("paper", 2)]
+    assert left_out == []
+    shown = [settings(arm.config) for arm in experiment.arms]
+    assert [own["change_rates"] for own in shown] == ["auto", "1,2,3,4,5"]
+    assert {own["rates_from"] for own in shown} == {"runs/baseline/seed-{seed}"}
 
 
 def test_arms_on_other_frames_are_not_compared(runs):

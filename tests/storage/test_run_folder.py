@@ -167,6 +167,21 @@ def test_measured_rates_are_those_with_which_the_run_began(tmp_path):
         run.check(run.as_begun(other))
 
 
+def test_a_run_knows_whether_its_rates_were_measured(tmp_path):
+    """Runs of earlier versions do not say: numbers beside `rates_from` are taken for measured ones."""
+    given = TAFConfig(change_rates=(0.1, 0.2, 0.3, 0.4, 0.5), rates_from="base")
+    for name, measured in (("measured", True), ("given", False)):
+        run = Run(tmp_path / name)
+        run.claim(Config(taf=given), measured_rates=measured).close()
+        assert run.has_measured_rates == measured
+        settings = json.loads(run.config_file.read_text())
+        del settings["measured_rates"]
+        run.config_file.write_text(json.dumps(settings))
+        assert Run(run.folder).has_measured_rates
+    run.config_file.write_text(json.dumps(Config(taf=replace(given, method="baseline")).to_dict()))
+    assert not Run(run.folder).has_measured_rates  # which measures none
+
+
 def test_json_is_strict(tmp_path):
     write_json(tmp_path / "x.json", {"a": math.nan, "b": [math.inf, 1.5]})
     assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {

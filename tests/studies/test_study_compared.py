@@ -57,6 +57,27 @@ def test_the_same_seed_again_is_another_model(tmp_path):
     assert names(*folders) == [("old", 0), ("old", 1), ("new", 0), ("new", 1)]
 
 
+def test_runs_of_one_folder_stay_together_where_another_has_their_seeds(tmp_path):
+    """The new version has a seed that the old one has not: it is no seed of the old one."""
+    seeds = {"old": (0, 1), "new": (0, 1, 2)}
+    folders = [write(tmp_path / name / f"seed-{n}", n) for name, own in seeds.items() for n in own]
+    new = [("new", 0), ("new", 1), ("new", 2)]
+    assert names(*folders) == [("old", 0), ("old", 1), *new]
+    assert names(*reversed(folders)) == [*reversed(new), ("old", 1), ("old", 0)]
+    mixed = [folders[i] for i in (2, 0, 3, 1, 4)]
+    assert names(*mixed) == [*new, ("old", 0), ("old", 1)]
+
+
+def test_seeds_that_are_spread_over_folders_are_one_model(tmp_path):
+    folders = [write(tmp_path / f"day{seed // 3}" / f"seed-{seed}", seed) for seed in range(5)]
+    assert names(*folders) == [("seed-0", seed) for seed in range(5)]  # named after its first run
+
+
+def test_the_same_seed_again_in_the_same_folder_is_another_model(tmp_path):
+    folders = [write(tmp_path / "runs" / name, seed) for name, seed in (("a", 0), ("b", 1), ("c", 0))]
+    assert names(*folders) == [("a", 0), ("a", 1), ("c", 0)]
+
+
 def test_seeds_with_teachers_of_their_own_are_one_model(tmp_path):
     folders = [
         write(

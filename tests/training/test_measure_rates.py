@@ -87,6 +87,7 @@ def test_a_run_writes_its_measured_rates_and_resumes_with_them(finished_run, unt
     train(config)
     written = Run(config.runtime.model_dir).config
     assert all(rate > 0 for rate in written.taf.change_rates)
+    assert Run(config.runtime.model_dir).has_measured_rates
     train(config)  # has ended: the same command is the same run, not another one in its folder
     with pytest.raises(UserError, match="holds another run"):
         train(asking(finished_run[0], tmp_path / "run", rates_quantile=0.3))
