@@ -9,6 +9,7 @@ from pathlib import Path
 from taf_keras.clips.exported_classes import CLASSES_FILE, load_classes
 from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.devices import out_of_memory, prepare
+from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import (
     describe,
     evaluate_split,
@@ -48,21 +49,24 @@ def evaluate(
         split: `train`, `val` or `test`; None is the split of the run's own metrics.json.
         checkpoint: a checkpoint file; None is that of the run's own metrics.json, or the latest.
         saved_model: folder of an exported model to evaluate instead.
-        output_dir: None is model_dir/evaluation/<split>.
+        output_dir: None is model_dir/evaluation/<split>; not the folder of a run, which has metrics.json of
+            its own.
         data_dir: where the data set lies now, if not where it lay in training.
         eval_batch_size: frames at once; None is that of the run, or as many as fit (`evaluation_batches`).
         scales: sizes at which a frame is segmented, as multiples of its own; see `multi_scale_predictor`.
         flip: whether its mirror image is segmented, too.
         save_label_ids: also write the predictions as label maps to label_ids/ (`label_id_writer`).
     Returns: the metrics (see `evaluate.metrics`), with `scales` and `flip` where one of them is given.
-    Raises: UserError for a folder without a run, a missing split, weights of another model, or scales that
-        are none.
+    Raises: UserError for a folder without a run, an output folder with one, a missing split, weights of
+        another model, or scales that are none.
     """
     several = flip or scales is not None
     scales = (1.0,) if scales is None else tuple(map(float, scales))
     require_scales(scales)
     run = Run(model_dir)
     config = run.config
+    if output_dir:
+        _require_no_run(Path(output_dir))
     data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
     runtime = config.runtime
     if eval_batch_size is not None:
@@ -108,3 +112,13 @@ def evaluate(
     if save_label_ids:
         print(f"wrote   {folder / 'label_ids'}: {len(matrices)} label maps")
     return results
+
+
+def _require_no_run(folder: Path) -> None:
+    """UserError where a run lies in `folder`: its metrics.json says that it has ended, and how well."""
+    with writes(f"--output_dir={folder}"):
+        is_run = Run(folder).config_file.is_file()
+    if is_run:
+        raise UserError(
+            f"--output_dir={folder}: holds a run, whose metrics.json would be replaced; choose another folder"
+        )

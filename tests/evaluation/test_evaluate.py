@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import describe, evaluate_split, metrics
 from taf_keras.evaluation.pictures import colourise, panel, write_pictures
 from taf_keras.evaluation.run import evaluate
+from taf_keras.storage.run import Run
 
 pytestmark = pytest.mark.usefixtures("small_backbone")
 CLASSES = ClassTable(("road", "sky", "car"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
@@ -87,6 +89,27 @@ def test_what_cannot_be_evaluated_is_named(finished_run, tmp_path):
         evaluate(folder, checkpoint=str(tmp_path / "x.weights.h5"))
     with pytest.raises(UserError, match="holds no exported model"):
         evaluate(folder, saved_model=str(tmp_path))
+
+
+@pytest.mark.parametrize("spelling", ["as it is", "slash", "relative", "link", "of another run"])
+def test_the_folder_of_a_run_is_no_output_folder(finished_run, tmp_path, monkeypatch, spelling):
+    """metrics.json there is the run's own: it says that the run has ended, and how well."""
+    monkeypatch.setattr("taf_keras.evaluation.run.prepare", None)  # nothing is loaded
+    folder = finished_run[0].runtime.model_dir
+    before = Run(folder).metrics_file.read_bytes()
+    (tmp_path / "link").symlink_to(folder)
+    Run(tmp_path / "other").claim(finished_run[0]).close()  # has not ended
+    given = {
+        "as it is": folder,
+        "slash": f"{folder}/",
+        "relative": os.path.relpath(folder),
+        "link": str(tmp_path / "link"),
+        "of another run": str(tmp_path / "other"),
+    }[spelling]
+    with pytest.raises(UserError, match=r"^--output_dir=[^:]*: holds a run, whose metrics"):
+        evaluate(folder, output_dir=given)
+    assert Run(folder).metrics_file.read_bytes() == before
+    assert not Run(tmp_path / "other").has_ended
 
 
 def test_colours_are_the_tables_and_void_is_black():
