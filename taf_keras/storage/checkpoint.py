@@ -27,6 +27,7 @@ _CHECKSUM_BYTES = 73
 _EXTRA = "epoch_sums"  # a group beside those of Keras, which reads only what it knows
 _GENERATORS = "generators"  # another: Keras does not keep the states of what samples
 _BEST = "best"
+_SPENT = "spent"
 _THREE_PARTS = "layers/functional/layers/functional_2"  # encoder, projection and head: before version 0.2
 
 
@@ -35,6 +36,13 @@ class Best(NamedTuple):
 
     step: int = 0
     miou: float = float("-inf")
+
+
+class Spent(NamedTuple):
+    """The seconds that a run has taken, and those of them in which it was trained."""
+
+    seconds: float = 0.0
+    training_seconds: float = 0.0
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -75,6 +83,7 @@ def save(
     step: int,
     sums: Mapping[str, np.ndarray],
     best: Best | None = None,
+    spent: Spent | None = None,
 ) -> Path:
     """Writes the state after `step` steps, and deletes all but the last two up to it.
 
@@ -85,6 +94,7 @@ def save(
     Args:
         sums: name -> array, saved beside the state.
         best: saved too, and its checkpoint is not deleted.
+        spent: what the run has taken until now, saved too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, step)
@@ -97,6 +107,8 @@ def save(
             file[f"{_GENERATORS}/{position}"] = np.array(state)
         if best is not None:
             file.attrs[_BEST] = best
+        if spent is not None:
+            file.attrs[_SPENT] = spent
     data = memory.getbuffer()
     with replaced(path, folder / UNFINISHED) as temporary, temporary.open("wb") as file:
         file.write(data)
@@ -183,6 +195,12 @@ def best_until(path: Path) -> Best:
     with h5py.File(path) as file:
         step, miou = file.attrs.get(_BEST, Best())
     return Best(int(step), float(miou))
+
+
+def spent_until(path: Path) -> Spent:
+    """What the run had taken at the checkpoint `path`, whose file is whole; 0 s where it does not say."""
+    with h5py.File(path) as file:
+        return Spent(*map(float, file.attrs.get(_SPENT, Spent())))
 
 
 def damage(path: Path) -> str | None:

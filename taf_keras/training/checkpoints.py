@@ -6,30 +6,56 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from taf_keras.storage import checkpoint
-from taf_keras.storage.checkpoint import Best
+from taf_keras.storage.checkpoint import Best, Spent
 from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training.interruption import StopRequest
 from taf_keras.training.steps import CountSteps
 
 
-def resume(trainer: TAFTrainer, run: Run) -> tuple[int, dict[str, np.ndarray], Best]:
-    """Loads the newest checkpoint, if there is one.
+class Begun(NamedTuple):
+    """What a run has behind it: steps, the sums of a begun epoch, the best validation, and the time."""
 
-    Returns: the steps that are done, the sums of a begun epoch, and the best validation so far.
-    """
+    step: int = 0
+    sums: Mapping[str, np.ndarray] = {}
+    best: Best = Best()
+    spent: Spent = Spent()
+
+
+def resume(trainer: TAFTrainer, run: Run) -> Begun:
+    """Loads the newest checkpoint, if there is one. Returns: what was done until then."""
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
-        return 0, {}, Best()
+        return Begun()
     step, path = newest
     sums = checkpoint.load(trainer, path)
     print(f"resuming at step {step} from {path}")
-    return step, sums, checkpoint.best_until(path)
+    return Begun(step, sums, checkpoint.best_until(path), checkpoint.spent_until(path))
+
+
+class Stopwatch:
+    """Says what a run has taken so far, its earlier parts up to their last checkpoints among it.
+
+    Its training goes on when this is made.
+
+    Args:
+        started: when this part of the run began, by `time.monotonic`.
+        earlier: what the earlier parts have taken.
+    """
+
+    def __init__(self, started: float, earlier: Spent):
+        self.started = started - earlier.seconds
+        self.training = time.monotonic() - earlier.training_seconds
+
+    def __call__(self) -> Spent:
+        now = time.monotonic()
+        return Spent(now - self.started, now - self.training)
 
 
 class SaveCheckpoints(CountSteps):
@@ -44,6 +70,7 @@ class SaveCheckpoints(CountSteps):
         minutes: age of the last checkpoint at which there is another one.
         check: called before each; raises UserError where there is nothing worth saving.
         best: None, or the best validation so far, whose checkpoint is kept.
+        spent: says what the run has taken so far.
     """
 
     def __init__(
@@ -56,10 +83,12 @@ class SaveCheckpoints(CountSteps):
         request: StopRequest,
         check: Callable[[], None],
         best: Best | None = None,
+        spent: Callable[[], Spent] = Spent,
     ):
         super().__init__(first_step)
         self.folder, self.after, self.seconds = folder, frozenset(after), 60 * minutes
         self.steps_per_epoch, self.request, self.check, self.best = steps_per_epoch, request, check, best
+        self.spent = spent
         self.saved = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -80,7 +109,7 @@ class SaveCheckpoints(CountSteps):
         self.check()
         whole_epoch = self.step % self.steps_per_epoch == 0
         sums = {} if whole_epoch else epoch_sums(self.model)
-        path = checkpoint.save(self.model, self.folder, self.step, sums, self.best)
+        path = checkpoint.save(self.model, self.folder, self.step, sums, self.best, self.spent())
         self.saved = time.monotonic()
         self.request.obey(f"step {self.step} is saved in {path}")
 

@@ -138,9 +138,9 @@ def train(config: Config) -> dict:
         stack.enter_context(writing(run.folder))
         if chief:
             screens.announce(config, splits, network, strategy, cluster)
-        first_step, sums, best = checkpoints.resume(trainer, run) if chief else (0, {}, checkpoints.Best())
+        first_step, sums, best, earlier = checkpoints.resume(trainer, run) if chief else checkpoints.Begun()
         first_step = share_state(cluster, strategy, trainer, first_step)
-        began = time.monotonic()
+        spent = checkpoints.Stopwatch(started, earlier)
         if first_step < steps:
             validated, validation = stepping.validated_epochs(config), {}
             if runtime.validations:
@@ -174,6 +174,7 @@ def train(config: Config) -> dict:
                             request,
                             finite.check,
                             best if training.keep_best == "miou" else None,
+                            spent,
                         )
                     )
                 # The rest of an epoch that was interrupted, then the whole epochs.
@@ -191,7 +192,7 @@ def train(config: Config) -> dict:
                         around,
                         validation,
                     )
-        training_seconds = time.monotonic() - began
+        training_seconds = spent().training_seconds
 
         # ----------------------------------------------------------------------------------------- Finish
         # The chief evaluates and exports, with a network that knows nothing of replicas.
@@ -223,7 +224,7 @@ def train(config: Config) -> dict:
                 "files_left_out": {name: len(split.left_out) for name, split in splits.items()},
                 "untrained_classes": list(splits["train"].absent_classes),
                 "seed": training.seed,
-                "seconds": time.monotonic() - started,
+                "seconds": spent().seconds,
             }
             write_json(run.metrics_file, metrics)  # the run has ended: what comes after is optional
             screens.last(run, metrics)

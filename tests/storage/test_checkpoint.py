@@ -206,3 +206,11 @@ def test_the_best_is_kept_and_known(folder, model):
         assert kept == sorted({best[0], *kept[-2:]})
     assert kept == [20, 24]
     assert checkpoint.best_until(checkpoint.save(model, folder, 28, {})) == (0, -math.inf)
+
+
+def test_what_a_run_has_taken_is_known(model, tmp_path):
+    """An earlier version did not say."""
+    path = checkpoint.save(model, tmp_path, 4, {}, spent=checkpoint.Spent(36000.5, 32400.25))
+    assert checkpoint.spent_until(path) == (36000.5, 32400.25)
+    model.save_weights(tmp_path / "step-00000002.weights.h5")
+    assert checkpoint.spent_until(tmp_path / "step-00000002.weights.h5") == (0, 0)

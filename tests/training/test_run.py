@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from conftest import tiny_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from taf_keras.errors import UserError
+from taf_keras.storage.checkpoint import spent_until
 from taf_keras.training.run import train
 from taf_keras.training.steps import validated_epochs
 
@@ -78,7 +80,13 @@ def test_an_interrupted_run_ends_with_the_same_weights(finished_run, tmp_path):
     rows = (whole / "history.csv").read_text().splitlines(keepends=True)
     (parts / "history.csv").write_text("".join(rows[:4]))
     config = replace(finished_run[0], runtime=replace(finished_run[0].runtime, model_dir=str(parts)))
+    before, started = spent_until(parts / "checkpoints" / "step-00000006.weights.h5"), time.monotonic()
     metrics = train(config)
+    own = time.monotonic() - started
+    # The time of a run is that of both its parts.
+    assert 0 < before.training_seconds < before.seconds
+    assert own < metrics["seconds"] < before.seconds + own
+    assert before.training_seconds < metrics["training_seconds"] < before.training_seconds + own
     assert pd.read_csv(parts / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]
     assert metrics["per_class_iou"] == pytest.approx(finished_run[1]["per_class_iou"], abs=0, nan_ok=True)
 

@@ -19,7 +19,7 @@ from taf_keras.errors import PartlyDone, UserError
 from taf_keras.evaluation.evaluate import network_predictor
 from taf_keras.evaluation.network import reported_checkpoint
 from taf_keras.evaluation.run import evaluate
-from taf_keras.storage.checkpoint import best_until, checkpoints
+from taf_keras.storage.checkpoint import Spent, best_until, checkpoints
 from taf_keras.storage.run import Run
 from taf_keras.taf.trainer import TAFTrainer
 from taf_keras.training import callbacks
@@ -89,6 +89,16 @@ def test_a_checkpoint_is_written_when_the_last_one_is_old_enough(tmp_path, monke
         clock.now += 60
         save.on_train_batch_end(step)
     assert saved == expected
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts(monkeypatch):
+    """A second part begins at 10 s of its clock, and trains from 15 s on."""
+    clock = SimpleNamespace(now=15.0)
+    monkeypatch.setattr(saving.time, "monotonic", lambda: clock.now)
+    spent = saving.Stopwatch(10.0, Spent(100.0, 60.0))
+    assert spent() == Spent(105.0, 60.0)
+    clock.now = 20.0
+    assert spent() == Spent(seconds=110.0, training_seconds=65.0)
 
 
 # --- The best validation ---
