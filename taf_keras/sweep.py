@@ -2,7 +2,7 @@
 
     python -m taf_keras.sweep --output_dir=runs/gain --seeds=0,1,2,3,4 --jobs=2 \\
         --arm "baseline: --method=baseline --batch_size=8" --arm "taf: --method=taf" -- --epochs=100
-    python -m taf_keras.sweep --output_dir=runs/grid --vary taf_weight=1,3,6 --vary drift=0,1
+    python -m taf_keras.sweep --output_dir=runs/grid --vary taf_weight=1,3,6 --vary temporal_context=3,15
     python -m taf_keras.sweep --output_dir=runs/fig2 --study=change_rate -- --scene_seed=2
 
 An arm is NAME: FLAGS of train.py; flags after `--` go to every arm, and an arm's own win over them. {seed}
@@ -15,7 +15,8 @@ is one of the paper's; they are described below.
 
 Runs lie in output_dir/NAME/seed-N. The same command again repeats no run that has ended, and goes on with
 those that were interrupted; a run that fails stops no other. output_dir has runs.csv, results.csv (in
-percent; differences are to the reference arm), miou.png, and tensorboard/ with HParams.
+percent; differences are to the reference arm, of runs that were evaluated on the same frames), miou.png, and
+tensorboard/ with HParams.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from taf_keras import command
 from taf_keras.command_line import TRAIN, parse_config
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm, parse_varied
-from taf_keras.experiments.comparison import compare, markdown, uneven_classes
+from taf_keras.experiments.comparison import compare, markdown
 from taf_keras.experiments.execute import INTERRUPTED, train_all
 from taf_keras.experiments.executors import EXECUTORS, add_executor
-from taf_keras.experiments.plan import Job, collect, parse_seeds, plan
+from taf_keras.experiments.plan import Job, collect, parse_seeds, plan, warnings
 from taf_keras.experiments.presets import SWEEPS, Sweep
 
 
@@ -85,7 +86,7 @@ def write_results(jobs: Sequence[Job], sweep: Sweep, folder: Path) -> None:
     log_hparams(jobs, tensorboard)
     plot_arms(table, sweep, folder / "miou.png", tensorboard)
     print(markdown(table, sweep.reference))
-    if warning := uneven_classes(results):
+    for warning in warnings(jobs, results):
         print(warning, file=sys.stderr)
     print(f"wrote   runs.csv, results.csv and miou.png in {folder}; tensorboard --logdir={tensorboard}")
 

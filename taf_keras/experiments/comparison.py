@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from taf_keras import tables
+from taf_keras.experiments.same_data import evaluated_on
 from taf_keras.storage.run import METRICS, Run
 
 _FIGURES = ("", "_se", "_difference", "_difference_se", "_difference_ci95")
@@ -17,17 +18,20 @@ _COLUMNS = ["arm", "seeds", "pairs", *(metric + figure for metric in METRICS for
 
 
 def results_of(runs: Iterable[tuple[str, Run]]) -> pd.DataFrame:
-    """One row for each (arm's name, run): `arm`, `seed`, METRICS, shares in [0, 1], and `classes`.
+    """One row for each (arm's name, run): `arm`, `seed`, METRICS, `classes`, `evaluated_on`.
 
-    `classes` is how many have an IoU: what is neither in the labels nor predicted has none.
+    METRICS are shares in [0, 1]. `classes` is how many have an IoU: what is neither in the labels nor
+    predicted has none. `evaluated_on` is a text, equal where it was on the same frames (see `same_data`).
 
     Raises: UserError for a run that has not ended, or whose files are damaged.
     """
+    runs = list(runs)
     rows = [
         (arm, run.seed, *(run.metrics[name] for name in METRICS), _with_iou(run.metrics["per_class_iou"]))
         for arm, run in runs
     ]
-    return pd.DataFrame(rows, columns=["arm", "seed", *METRICS, "classes"])
+    table = pd.DataFrame(rows, columns=["arm", "seed", *METRICS, "classes"])
+    return table.assign(evaluated_on=evaluated_on([run for _, run in runs]))
 
 
 def _with_iou(per_class: Mapping[str, float]) -> int:
@@ -53,23 +57,24 @@ def uneven_classes(results: pd.DataFrame) -> str:
 def compare(results: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Mean, standard error and paired difference to the reference arm of each metric, in percent.
 
-    Differences are taken between runs of the same seed, so that what a seed does to both drops out.
-    The interval is the half-width of Student's two-sided 95 % confidence interval of the difference.
-    Error and interval are NaN for a single seed.
+    Differences are taken between runs of the same seed, so that what a seed does to both drops out, and only
+    where both were evaluated on the same frames. The interval is the half-width of Student's two-sided 95 %
+    confidence interval of the difference. Error and interval are NaN for a single seed.
 
     Args:
         results: as of `results_of`.
     Returns: one row per arm, in the order of `results`: `arm`, `seeds`, `pairs` (seeds that the reference
-        has too), and for each metric M its mean `M`, `M_se`, and the difference `M_difference`,
-        `M_difference_se`, `M_difference_ci95`.
+        has too, on the same frames), and for each metric M its mean `M`, `M_se`, and the difference
+        `M_difference`, `M_difference_se`, `M_difference_ci95`.
     """
     rows = []
     base = results[results.arm == reference].set_index("seed")
     for arm in results.arm.drop_duplicates():
         runs = results[results.arm == arm].set_index("seed")
-        row = {"arm": arm, "seeds": len(runs), "pairs": len(runs.index.intersection(base.index))}
+        paired = runs[runs.evaluated_on == base.evaluated_on.reindex(runs.index)]
+        row = {"arm": arm, "seeds": len(runs), "pairs": len(paired)}
         for name in METRICS:
-            mean, error = mean_and_error(100 * (runs[name] - base[name]))
+            mean, error = mean_and_error(100 * (paired[name] - base[name]))
             interval = student_t(row["pairs"] - 1) * error
             figures = (*mean_and_error(100 * runs[name]), mean, error, interval)
             row |= {name + figure: value for figure, value in zip(_FIGURES, figures, strict=True)}
@@ -104,7 +109,7 @@ def student_t(freedom: int, confidence: float = 0.95) -> float:
 def markdown(table: pd.DataFrame, reference: str) -> str:
     """The table of `compare` as Markdown, for terminals and pages.
 
-    A difference says of how many pairs it is, where the reference lacks some of the arm's seeds.
+    A difference says of how many pairs it is, where they are fewer than the arm's seeds.
     """
     rows = []
     for _, row in table.iterrows():

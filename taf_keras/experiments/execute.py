@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,7 @@ from taf_keras.files import writes
 from taf_keras.progress import Progress
 from taf_keras.serving.formats import missing_formats
 from taf_keras.storage.lock import Held, hold
+from taf_keras.storage.run import Run
 
 INTERRUPTED = "interrupted; the same command goes on where it stopped"
 POLL_SECONDS = 0.2
@@ -62,13 +64,13 @@ def train_all(
         at_once: runs side by side, 1 or more.
         train: the command to which a run's arguments are added.
         executor: where the runs are, see this module's text.
-    Raises: UserError where a run has ended with other settings, or the folder is at work already or cannot
-        be written.
+    Raises: UserError where a run has begun with other settings, or needs one that is nowhere, and where the
+        folder is at work already or cannot be written.
     """
     if at_once < 1:
         raise UserError(f"--jobs={at_once}: must be 1 or more")
     with locked(folder) as lock:
-        _refuse_other_settings(jobs)
+        _refuse_hopeless(jobs)
         with executor(jobs, folder, at_once, train, lock) as begin:
             failed = _execute(jobs, at_once, begin)
     for job, reason in failed.items():
@@ -76,15 +78,24 @@ def train_all(
     return list(failed)
 
 
-def _refuse_other_settings(jobs: Iterable[Job]) -> None:
-    """UserError where a run has ended with settings other than those asked for."""
+def _refuse_hopeless(jobs: Iterable[Job]) -> None:
+    """UserError where a run's folder holds something else, or it needs one that nobody will have trained."""
     refused = []
+    planned = {os.path.realpath(job.run.folder) for job in jobs}
     for job in jobs:
-        if job.run.has_ended:
-            try:
-                job.run.check(job.run.as_begun(job.config))
-            except UserError as error:
-                refused.append(str(error))
+        try:
+            config = job.run.as_begun(job.config)  # with rates that are measured already
+            job.run.check(config)
+        except UserError as error:
+            refused.append(str(error))
+            continue
+        if not job.run.has_ended:
+            refused += [
+                f"arm {job.arm!r}, seed {job.seed}: {flag}: is not the model_dir of a run that has ended, or "
+                "of a run of this command"
+                for folder, flag in replace(job, config=config).needs.items()
+                if folder not in planned and not Run(folder).has_ended
+            ]
     if refused:
         raise UserError(refused[0] + (f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""))
 

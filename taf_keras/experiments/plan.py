@@ -13,7 +13,8 @@ import pandas as pd
 from taf_keras.config import Config, check_weights_file, with_model_file
 from taf_keras.errors import UserError
 from taf_keras.experiments.arms import Arm
-from taf_keras.experiments.comparison import results_of
+from taf_keras.experiments.comparison import results_of, uneven_classes
+from taf_keras.experiments.same_data import uneven_frames, uneven_training
 from taf_keras.storage.run import Run
 
 Parse = Callable[[Sequence[str]], Config]  # arguments of train.py -> the run that they describe, or UserError
@@ -41,16 +42,19 @@ class Job:
         return self.run.folder.with_name(f"{self.run.folder.name}.log")
 
     @property
-    def needs(self) -> set[str]:
-        """Resolved folders of the runs that must have ended before: what it begins with, and learns from."""
-        needed = []
+    def needs(self) -> dict[str, str]:
+        """The runs that must have ended before, which it begins with and learns from.
+
+        Returns: {resolved folder: the flag that names it}.
+        """
+        needed = {}
         if self.config.taf.method == "pseudo":
-            needed.append(self.config.partner_labels.teacher)
+            needed["teacher"] = self.config.partner_labels.teacher
         if self.config.measures_rates:
-            needed.append(self.config.taf.rates_from)
+            needed["rates_from"] = self.config.taf.rates_from
         if self.config.training.init_from:
-            needed.append(self.config.training.init_from)
-        return set(map(os.path.realpath, needed))
+            needed["init_from"] = self.config.training.init_from
+        return {os.path.realpath(folder): f"--{flag}={folder}" for flag, folder in needed.items()}
 
     @property
     def epochs_done(self) -> int:
@@ -97,4 +101,18 @@ def parse_seeds(text: str) -> list[int]:
 
 def collect(jobs: Iterable[Job]) -> pd.DataFrame:
     """The results of the runs that have ended (see `results_of`)."""
-    return results_of((job.arm, job.run) for job in jobs if job.run.has_ended)
+    return results_of(_ended(jobs))
+
+
+def warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
+    """A line for each reason not to compare the runs that have ended as they stand.
+
+    Args:
+        results: of `collect`.
+    """
+    found = (uneven_classes(results), uneven_frames(results), uneven_training(_ended(jobs)))
+    return [warning for warning in found if warning]
+
+
+def _ended(jobs: Iterable[Job]) -> list[tuple[str, Run]]:
+    return [(job.arm, job.run) for job in jobs if job.run.has_ended]

@@ -73,7 +73,7 @@ class Run:
         Runs of earlier versions do not say: theirs are taken for measured where they may be.
         """
         possible = self.config.uses_measured_rates and not self.config.model.is_own
-        return possible and self._beside("measured_rates") is not False
+        return possible and self.beside("measured_rates") is not False
 
     @property
     def has_ended(self) -> bool:
@@ -107,7 +107,7 @@ class Run:
 
         Raises: UserError that names the first one that differs.
         """
-        trained = self._beside("classes")
+        trained = self.beside("classes")
         if trained is None:  # of version 0.1, which has them when it has ended
             trained = list(self.metrics["per_class_iou"]) if self.has_ended else names
         require_same_classes(self.folder, trained, names)
@@ -117,14 +117,14 @@ class Run:
 
         Raises: UserError where it did not. Runs of earlier versions do not say with which they began.
         """
-        begun = self._beside("train_clips")
+        begun = self.beside("train_clips")
         if begun and isinstance(begun, dict) and begun != describe_clips(clips):
             raise UserError(
                 f"--model_dir={self.folder}: its run began with other training clips ({begun.get('count')} "
                 f"then, {len(clips)} now): bring those back, or give another --model_dir"
             )
 
-    def _beside(self, name: str):
+    def beside(self, name: str):
         """What config.json has beside the settings; None where it does not say, or there is none."""
         try:
             return json.loads(self.config_file.read_text()).get(name)

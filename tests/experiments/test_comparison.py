@@ -6,9 +6,10 @@ from taf_keras.experiments.comparison import compare, markdown, student_t, uneve
 
 
 def results(**arms) -> pd.DataFrame:
-    """{arm: {seed: mIoU}} as runs, whose pixel accuracy is 0.5."""
+    """{arm: {seed: mIoU}} as runs, whose pixel accuracy is 0.5 on the same frames."""
     rows = [(arm, seed, miou, 0.5) for arm, runs in arms.items() for seed, miou in runs.items()]
-    return pd.DataFrame(rows, columns=["arm", "seed", "miou", "pixel_accuracy"])
+    table = pd.DataFrame(rows, columns=["arm", "seed", "miou", "pixel_accuracy"])
+    return table.assign(evaluated_on="test, 9 frames")
 
 
 # Printed tables of Student's t: rows of the degrees of freedom, two-sided 95 % and 99 %.
@@ -54,6 +55,20 @@ def test_unpaired_seeds_enter_no_difference():
     )
     two = compare(results(a={0: 0.1, 1: 0.2}, b={0: 0.3, 1: 0.4, 2: 0.9}), "a")
     assert "| +20.00 ± 0.00 (2 pairs) |" in markdown(two, "a")
+
+
+def test_runs_on_other_frames_are_no_pair():
+    runs = results(a={0: 0.1, 1: 0.2}, b={0: 0.3, 1: 0.5}, c={0: 0.4, 1: 0.6})
+    runs.evaluated_on = ["test, 5 frames", *["test, 9 frames"] * 3, *["val, 9 frames"] * 2]
+    table = compare(runs, "a").set_index("arm")
+    assert list(table.pairs) == [2, 1, 0]
+    assert list(table.miou) == pytest.approx([15, 40, 50])
+    assert table.loc["b", "miou_difference"] == pytest.approx(30)
+    assert np.isnan(table.loc["b", "miou_difference_se"])
+    assert np.isnan(table.loc["c", "miou_difference"])
+    text = markdown(table.reset_index(), "a")
+    assert "| b | 2 | 40.00 ± 10.00 | +30.00 (1 pair) | 50.00 ± 0.00 | +0.00 (1 pair) |" in text
+    assert "| c | 2 | 50.00 ± 10.00 |  | 50.00 ± 0.00 |  |" in text
 
 
 def test_a_mean_over_more_classes_than_the_others_is_named():

@@ -95,6 +95,31 @@ def hparams(folder: Path) -> dict:
     return found
 
 
+def test_runs_before_and_after_labels_were_added_are_not_compared_without_a_word(trainer, capsys):
+    run_sweep(trainer, "--seeds=0", BASELINE)
+    write_trainer(trainer.parent, {'"frames": 1': '"frames": 20', "clips=CLIPS[:1]": "clips=CLIPS"})
+    folder = run_sweep(trainer, "--seeds=0", BASELINE, TAF)
+    output, errors = capsys.readouterr()
+    assert "| taf | 1 | 32.00 |  | 50.00 |  |" in output
+    assert errors.splitlines() == [
+        "warning: base, seed 0 was evaluated on test, 1 frames; taf, seed 0 on test, 20 frames: between such "
+        "runs differences are left out",
+        "warning: taf, seed 0 was trained on other clips (2) than base, seed 0 (1), with the same settings: "
+        "the data have changed between them; another --output_dir trains both anew",
+    ]
+    assert list(pd.read_csv(folder / "runs.csv").evaluated_on) == ["test, 1 frames", "test, 20 frames"]
+
+
+def test_splits_are_no_pairs(trainer, capsys):
+    run_sweep(trainer, "--seeds=0", "--vary=eval_split=val,test")
+    output, errors = capsys.readouterr()
+    assert "| eval_split=test | 1 | 32.00 |  | 50.00 |  |" in output
+    assert errors == (
+        "warning: eval_split=val, seed 0 was evaluated on val, 1 frames; eval_split=test, seed 0 on test, 1 "
+        "frames: between such runs differences are left out\n"
+    )
+
+
 def test_a_failed_run_stops_no_other_and_finished_ones_are_not_repeated(trainer, capsys):
     arguments = ["--seeds=0,1", "--jobs=2", BASELINE, "--arm=luckless: --taf_weight=13"]
     for attempt in (1, 2):
@@ -132,6 +157,61 @@ def test_a_folder_with_other_settings_is_refused_before_anything_starts(trainer,
     error = refusal(capsys, trainer, "--seeds=0", TAF, f"{BASELINE} --learning_rate=0.3")
     assert "holds another run (training.learning_rate=0.2, now 0.3)" in error
     assert trained(trainer) == ["base/seed-0"]
+
+
+def test_an_interrupted_run_of_other_settings_is_refused_before_anything_starts(trainer, capsys):
+    """Its log stays."""
+    luckless = "--arm=luckless: --taf_weight=13"
+    with pytest.raises(SystemExit):
+        run_sweep(trainer, "--seeds=0,1", luckless)
+    capsys.readouterr()
+    error = refusal(capsys, trainer, "--seeds=0,1", BASELINE, f"{luckless} --epochs=3")
+    assert f"--model_dir={trainer.parent}/runs/luckless/seed-0: holds another run (training.epochs=" in error
+    assert error.endswith(
+        "now 3: --epochs sets the learning rate of every step, the earlier ones too); choose "
+        "another folder, or the same settings to resume that run (and 1 more)"
+    )
+    assert trained(trainer) == ["luckless/seed-0", "luckless/seed-1"]
+    assert (trainer.parent / "runs" / "luckless" / "seed-0.log").read_text() == "error: no luck\n"
+
+
+PSEUDO, MEASURED, FINER = (
+    f"--arm=other: {flags}/seed-{{seed}}"
+    for flags in (
+        "--method=pseudo --teacher=runs/bsae",
+        "--change_rates=auto --rates_from=runs/bsae",
+        "--init_from=runs/bsae",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("arm", "flag"), [(PSEUDO, "teacher"), (MEASURED, "rates_from"), (FINER, "init_from")]
+)
+def test_a_run_that_nobody_trains_is_refused_before_anything_starts(trainer, arm, flag, capsys, monkeypatch):
+    monkeypatch.chdir(trainer.parent)
+    assert refusal(capsys, trainer, "--seeds=0,1", BASELINE, arm) == (
+        f"error: arm 'other', seed 0: --{flag}=runs/bsae/seed-0: is not the model_dir of a run that has "
+        "ended, or of a run of this command (and 1 more)"
+    )
+    assert not Path(f"{trainer}.trained").exists()
+    # One that has ended does, and is not asked for again.
+    earlier = run_sweep(trainer, "--seeds=0,1", "--arm=bsae: --method=baseline") / "bsae"
+    run_sweep(trainer, "--seeds=0,1", BASELINE, arm)
+    earlier.rename(trainer.parent / "elsewhere")
+    run_sweep(trainer, "--seeds=0,1", BASELINE, arm)
+    assert len(trained(trainer)) == 6
+
+
+def test_an_interrupted_run_goes_on_with_the_rates_that_it_measured(trainer, tmp_path):
+    """Without the run that they were measured on."""
+    arm = arms.Arm("measured", ("--change_rates=auto", f"--rates_from={tmp_path}/gone"))
+    (job,) = plan.plan([arm], [0], tmp_path / "runs", parse_config)
+    with pytest.raises(UserError, match=r"arm 'measured', seed 0: --rates_from=.*/gone: is not"):
+        execute._refuse_hopeless([job])
+    rates = replace(job.config.taf, change_rates=(0.1, 0.2, 0.3, 0.4, 0.5))
+    job.run.claim(replace(job.config, taf=rates)).close()
+    execute._refuse_hopeless([job])
 
 
 @pytest.mark.parametrize(
@@ -323,7 +403,7 @@ def test_every_kind_of_experiment_has_its_chart(tmp_path, varied):
     names = [arm.name for arm in built.arms]
     results = pd.DataFrame(
         {"arm": names, "seed": 0, "miou": np.linspace(0.3, 0.4, len(names)), "pixel_accuracy": 0.5}
-    )
+    ).assign(evaluated_on="test, 9 frames")
     compared = comparison.compare(results, "base")
     path = plot_arms(compared, built, tmp_path / "miou.png", tmp_path / "logs")
     assert cv2.imread(str(path)).std() > 0

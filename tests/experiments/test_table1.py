@@ -2,7 +2,9 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ from taf_keras import table1
 from taf_keras.command_line import RECIPES, parse_config
 from taf_keras.config import Config, DataConfig
 from taf_keras.experiments import gpu_hours, paper_table
+from taf_keras.experiments.comparison import results_of
 
 # Small enough for the miniature tree; FCN8s takes no crop below 64 px.
 TINY = ["--", "--image_size=64x64", "--crop_size=64x64", "--epochs=1", "--backbone_weights=random"]
@@ -30,8 +33,9 @@ def test_the_rows_are_those_of_the_paper():
     assert [row.baseline for row in cityscapes[-2:]] == [cityscapes[-2].recipe] * 2
 
 
-def run_table1(tmp_path, camvid, *arguments):
-    trainer = write_trainer(tmp_path)
+def run_table1(tmp_path, camvid, *arguments, changes: Mapping[str, str] = MappingProxyType({})):
+    """Trains rows by the stub. `changes` are made to its text."""
+    trainer = write_trainer(tmp_path, changes)
     table1.main(
         [
             "--dataset=camvid",
@@ -65,9 +69,26 @@ def test_rows_are_trained_by_their_recipes_and_stand_beside_the_paper(tmp_path, 
             assert (cell == "") if np.isnan(expected) else (float(cell) == pytest.approx(expected, abs=0.005))
 
 
+def test_rows_on_other_frames_have_no_gain(tmp_path, camvid, capsys):
+    trainer = run_table1(tmp_path, camvid, "--rows=3", *TINY)
+    more_labels = {'"frames": 1': '"frames": 20', "clips=CLIPS[:1]": "clips=CLIPS"}
+    run_table1(tmp_path, camvid, "--rows=3,4", *TINY, changes=more_labels)
+    assert len(trained(trainer)) == 2
+    table = pd.read_csv(tmp_path / "runs" / "table1.csv").set_index("row")
+    assert list(table.miou) == pytest.approx([30, 32])
+    assert table.gain.isna().all()
+    base, taf = (f"camvid_deeplabv3plus_mobilenetv2_{name}, seed 0" for name in ("baseline", "taf"))
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: {base} was evaluated on test, 1 frames; {taf} on test, 20 frames: between such runs "
+        "differences are left out",
+        f"warning: {taf} was trained on other clips (2) than {base} (1), with the same settings: the data "
+        "have changed between them; another --output_dir trains both anew",
+    ]
+
+
 def test_rows_that_have_not_ended_stay_empty():
     rows = paper_table.read_rows(RECIPES, "camvid")
-    none = pd.DataFrame({"arm": [], "seed": [], "miou": [], "pixel_accuracy": []})
+    none = results_of([])
     table = paper_table.compare_with_paper(rows[:2], rows, none)
     assert list(table.seeds) == [0, 0]
     assert paper_table.markdown(table).splitlines()[2] == (
