@@ -38,19 +38,21 @@ def _baseline(run: Run) -> Run | None:
         beside = sorted(Path(run.folder).resolve().parent.iterdir())
     except OSError:  # of a folder that may not be listed
         return None
+    clips = _clips(run)
     for folder in beside:
         other = Run(folder)
         try:
-            same = other.has_ended and _budget(other.config) == _budget(run.config)
-            if (
-                same
-                and other.config.taf.method == "baseline"
-                and other.metrics["split"] == run.metrics["split"]
-            ):
+            same = other.has_ended and _budget(other.config) == _budget(run.config) and _clips(other) == clips
+            if same and other.config.taf.method == "baseline":
                 return other
         except (UserError, OSError):  # a damaged run is none, nor is a folder that may not be read
             continue
     return None
+
+
+def _clips(run: Run):
+    """What it was trained and evaluated on; labels may have come between two runs of the same settings."""
+    return run.beside("train_clips"), run.metrics["split"], run.metrics["frames"]
 
 
 def _budget(config: Config):

@@ -86,6 +86,20 @@ def test_a_run_of_another_budget_is_no_baseline(ended, config, split):
     assert "a baseline beside it says" in gain(ended("taf", OWN, 0.7))
 
 
+def test_a_run_on_other_clips_is_no_baseline(ended):
+    """Labels came between the two."""
+    run, other = ended("taf", OWN, 0.6), ended("baseline", BASELINE, 0.5)
+    config = json.loads((other.folder / "config.json").read_text())
+    (other.folder / "config.json").write_text(json.dumps(config | {"train_clips": {"count": 10}}))
+    assert "a baseline beside it says" in gain(run)
+    (run.folder / "config.json").write_text(
+        json.dumps(json.loads((run.folder / "config.json").read_text()) | {"train_clips": {"count": 10}})
+    )
+    assert gain(run).startswith("TAF gained")
+    (other.folder / "metrics.json").write_text(json.dumps(other.metrics | {"frames": 5}))
+    assert "a baseline beside it says" in gain(run)
+
+
 def test_other_methods_and_synthetic_clips_say_nothing(ended):
     assert gain(ended("baseline", BASELINE, 0.6)) is None
     assert gain(ended("synthetic", Config(), 0.6)) is None
