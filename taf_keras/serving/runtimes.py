@@ -12,6 +12,7 @@ import numpy as np
 
 from taf_keras.errors import UserError, first_line
 from taf_keras.serving.formats import FILES
+from taf_keras.serving.padding import padded
 from taf_keras.sizes import Size
 
 SAVED_MODEL = "saved_model.pb"
@@ -23,7 +24,8 @@ class Predictor(NamedTuple):
     """An exported model that was loaded.
 
     Attributes:
-        labels: uint8 RGB (batch, height, width, 3) -> train ids, uint8 (batch, height, width).
+        labels: uint8 RGB (batch, height, width, 3) -> train ids, uint8 (batch, height, width). Frames of a
+            size that does not fit the network's strides are `padded`.
         size: (height, width), px, of the only frames that it takes; None is any.
     """
 
@@ -49,7 +51,8 @@ def check_export(model: Path, runtime: str) -> None:
 def load_predictor(model: Path, runtime: str) -> Predictor:
     """Raises: UserError for a model that cannot be loaded, or a runtime that is not installed."""
     load = {"tensorflow": _tensorflow, "onnx": _onnx, "litert": _litert, "litert_int8": _litert}[runtime]
-    return load(model / RUNTIME_FILES[runtime])
+    loaded = load(model / RUNTIME_FILES[runtime])
+    return loaded if loaded.size else loaded._replace(labels=padded(loaded.labels))
 
 
 def _tensorflow(path: Path) -> Predictor:

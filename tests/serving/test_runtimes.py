@@ -18,6 +18,7 @@ from taf_keras.serving import labels as labels_module
 from taf_keras.serving.export import export_formats, export_model
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
+from taf_keras.serving.padding import padded
 from taf_keras.serving.runtimes import RUNTIMES, check_export, load_predictor
 
 CLASSES = ClassTable(("a", "b", "c", "d", "e"), ((255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9), (0, 0, 0)))
@@ -46,6 +47,43 @@ def exported(tmp_path_factory) -> Path:
     export_model(network(), CLASSES, folder)
     assert export_formats(network, folder, FILES, lambda: iter(frames((4, 40, 56)))) == {}
     return folder
+
+
+def u_net() -> keras.Model:
+    """Joins features of strides 2 and 4: sides that are no multiples of 4 do not fit together."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((None, None, 3))
+    fine = keras.layers.Conv2D(4, 3, 2, "same")(image)
+    coarse = keras.layers.Conv2D(4, 3, 2, "same")(fine)
+    joined = keras.layers.Concatenate()([fine, keras.layers.Conv2DTranspose(4, 2, 2)(coarse)])
+    return keras.Model(image, keras.layers.Conv2DTranspose(5, 2, 2)(joined))
+
+
+# --- Sizes that do not fit the strides ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("runtime", IN_FLOATS)
+def test_frames_that_do_not_fit_the_strides_get_a_border(runtime, tmp_path):
+    export_model(u_net(), CLASSES, tmp_path / "export")
+    assert export_formats(u_net, tmp_path / "export", [r for r in [runtime] if r in FILES]) == {}
+    labels = load_predictor(tmp_path / "export", runtime).labels
+    for _ in range(2):  # the second time it is known
+        images = frames((2, 29, 42))
+        found = labels(images)
+        bordered = np.pad(images, ((0, 0), (0, 3), (0, 22), (0, 0)), "edge")
+        assert found.shape == (2, 29, 42)
+        np.testing.assert_array_equal(found, labels(bordered)[:, :29, :42])
+    fitting = frames((1, 28, 44))  # as it is
+    np.testing.assert_array_equal(labels(fitting), np.argmax(u_net()(fitting.astype(np.float32)), axis=-1))
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 40, 3), (1, 64, 32, 3)])
+def test_a_size_that_fits_with_no_border_is_one_line(shape):
+    def refuse(images):
+        raise ValueError("no\nmore")
+
+    with pytest.raises(UserError, match=r"takes no frames of \d+x\d+ px: give another --size: no$"):
+        padded(refuse)(np.zeros(shape, np.uint8))
 
 
 # --- Labels alone -------------------------------------------------------------------------------------
