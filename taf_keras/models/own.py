@@ -10,6 +10,7 @@ import keras
 from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import sha256
+from taf_keras.models import replicas
 from taf_keras.models.functional import ends_with_softmax, functional_fault, regularised_layer
 from taf_keras.models.layers import ResizeLike
 
@@ -17,7 +18,8 @@ from taf_keras.models.layers import ResizeLike
 def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
     """The single-frame model: RGB (batch, height, width, 3) in [0, 255] -> logits at the same size.
 
-    Logits that are smaller than the image are upsampled to it.
+    Logits that are smaller than the image are upsampled to it. Under several replicas Keras' batch norm is
+    synchronised.
 
     Raises: UserError for a file that is missing, has changed since the run began, or makes no such model.
     """
@@ -29,6 +31,10 @@ def build_own_model(config: ModelConfig, num_classes: int) -> keras.Model:
     network = _from_function(config, num_classes) if config.function else _from_keras(config)
     if fault := _fault(network, num_classes):
         raise UserError(f"{flag}: {fault}")
+    if replicas.are_several():  # else Keras' own statistics, which are more exact and take less time
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
     (image,) = network.inputs
     logits = network.outputs[0]
     if image.shape[1:3] != logits.shape[1:3] or image.shape[1:3] == (None, None):

@@ -30,3 +30,12 @@ def sum_over_replicas(value):
     """`value` summed over all replicas; itself outside a distributed step."""
     total = over_replicas()
     return value if total is None else total(value)
+
+
+def are_several() -> bool:
+    """Whether the strategy in whose scope this is called has several replicas."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
