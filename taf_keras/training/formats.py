@@ -9,6 +9,7 @@ from taf_keras.config import Config
 from taf_keras.errors import PartlyDone
 from taf_keras.evaluation.network import exported_checkpoint, load_network
 from taf_keras.inspection.check import load_checked
+from taf_keras.models.own_dtype import in_float32
 from taf_keras.serving.export import export_formats
 from taf_keras.serving.formats import check_formats, missing_formats
 from taf_keras.serving.quantised import representative_frames
@@ -31,7 +32,7 @@ def add_formats(run: Run, config: Config, classes: ClassTable, train: Split | No
     if train is None and "litert_int8" in missing:
         train = load_checked(config.data, "train", threads=config.runtime.threads)
     failed = export_formats(
-        lambda: load_network(single, classes.names, path),
+        lambda: in_float32(load_network(single, classes.names, path)),  # a user's layers keep theirs
         run.export,
         missing,
         lambda: representative_frames(train, config.data.image_size),

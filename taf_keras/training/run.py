@@ -10,7 +10,6 @@ from taf_keras.clips.decode import read_image
 from taf_keras.config import Config, check_crop_size
 from taf_keras.datasets.load import class_table, evaluation_split
 from taf_keras.devices import out_of_memory
-from taf_keras.errors import UserError
 from taf_keras.files import write_json, writing
 from taf_keras.inspection.check import load_checked
 from taf_keras.inspection.partner_reach import partners_within
@@ -100,6 +99,7 @@ def train(config: Config) -> dict:
     from taf_keras.training.measure_rates import with_measured_rates
     from taf_keras.training.objective import build_objective, build_teacher
     from taf_keras.training.optimizer import build_optimizer
+    from taf_keras.training.own_model import check_own_model
     from taf_keras.training.strategy import build_strategy, distribute, is_deterministic
 
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def train(config: Config) -> dict:
         keras.utils.set_random_seed(training.seed)
         with dtype_policy(training.dtype), strategy.scope():
             network, config = build_network(config, len(classes))
-            _check_input_size(config, network, frame)
+            check_own_model(config, network, splits)
             if chief:
                 load_initial_weights(config, run, network, classes.names)
             teacher = build_teacher(config, network, classes.names)
@@ -232,11 +232,3 @@ def train(config: Config) -> dict:
         if chief:
             add_formats(run, config, classes, splits["train"])
     return metrics
-
-
-def _check_input_size(config: Config, network, frame) -> None:
-    """UserError where a model of the user's takes frames of one size alone, and gets others."""
-    fixed, image = network.inputs[0].shape[1:3], frame.shape[:2]
-    if None not in fixed and not fixed == image == tuple(config.data.crop_size or image):
-        size = "x".join(map(str, fixed))
-        raise UserError(f"--model={config.model.model}: takes {size} px alone: give --image_size={size}")
