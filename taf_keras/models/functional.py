@@ -33,13 +33,19 @@ def functional_fault(network) -> str | None:
     return None
 
 
-def ends_with_softmax(tensor) -> bool:
-    """Whether the operation that makes a symbolic tensor, inside nested models too, ends with a softmax."""
+def last_activation(tensor) -> str | None:
+    """`softmax` or `sigmoid` where the operation that makes a symbolic tensor ends with one.
+
+    That is a layer, a layer's activation or an operation of Keras, inside nested models too.
+    """
     operation = tensor._keras_history.operation
     if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
-        return ends_with_softmax(operation.outputs[tensor._keras_history.tensor_index])
-    activation = getattr(operation, "activation", None)
-    return type(operation).__name__ == "Softmax" or activation is keras.activations.softmax
+        return last_activation(operation.outputs[tensor._keras_history.tensor_index])
+    own = getattr(operation, "activation", None)
+    for name in ("softmax", "sigmoid"):
+        if type(operation).__name__ == name.title() or own is getattr(keras.activations, name):
+            return name
+    return None
 
 
 def regularised_layer(network: keras.Model) -> keras.Layer | None:

@@ -11,7 +11,7 @@ from taf_keras.config import ModelConfig
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import sha256
 from taf_keras.models import replicas
-from taf_keras.models.functional import ends_with_softmax, functional_fault, regularised_layer
+from taf_keras.models.functional import functional_fault, last_activation, regularised_layer
 from taf_keras.models.layers import ResizeLike
 
 
@@ -81,8 +81,8 @@ def _fault(network, num_classes: int) -> str | None:
         return f"takes {image.shape}, must take RGB (batch, height, width, 3)"
     if len(logits.shape) != 4 or logits.shape[3] != num_classes:
         return f"returns {logits.shape}, must return logits (batch, height, width, {num_classes})"
-    if ends_with_softmax(logits):
-        return "ends with a softmax, must return logits: the loss and the export take their softmax"
+    if end := last_activation(logits):
+        return f"ends with a {end}, must return logits: the loss and the export take their softmax"
     if (layer := regularised_layer(network)) is not None:
         return f"layer {layer.name!r}: its activity_regularizer is not added to the loss here: leave it out"
     return None

@@ -10,7 +10,7 @@ import keras
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.palette import distinct_colours
 from taf_keras.errors import ArgumentError
-from taf_keras.models.functional import ends_with_softmax, functional_fault
+from taf_keras.models.functional import functional_fault, last_activation
 
 
 def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTable) -> None:
@@ -35,8 +35,10 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     """
     if fault := functional_fault(network):
         raise ArgumentError(f"network: {fault}; of a TAF it is TAF(…).network")
-    if ends_with_softmax(network.outputs[0]):
-        raise ArgumentError("network: ends with a softmax, which the export adds: give it without, as logits")
+    if end := last_activation(network.outputs[0]):
+        raise ArgumentError(
+            f"network: ends with a {end}, and the export adds a softmax: give it without, as logits"
+        )
     if keras.backend.backend() != "tensorflow":
         raise ArgumentError(
             f"export: a SavedModel needs TensorFlow, and Keras runs on {keras.backend.backend()}: save the "

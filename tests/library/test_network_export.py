@@ -57,11 +57,12 @@ def test_a_list_of_one_is_the_one(tmp_path):
     assert json.loads(next(tmp_path.glob("exported/**/*.json")).read_text())["names"] == CLASSES
 
 
-def test_a_softmax_is_not_taken_twice(tmp_path):
-    network = network_of(outputs_of=lambda x: layers.Softmax()(x))
+@pytest.mark.parametrize("end", ["softmax", "sigmoid"])
+def test_no_softmax_is_taken_of_a_softmax_or_sigmoid(end, tmp_path):
+    network = network_of(outputs_of=lambda x: layers.Activation(end)(x))
     if keras.backend.backend() != "tensorflow":
         pytest.skip("a SavedModel needs TensorFlow")
-    with pytest.raises(ValueError, match=r"^network: ends with a softmax, which the export adds"):
+    with pytest.raises(ValueError, match=rf"^network: ends with a {end}, and the export adds a softmax"):
         tk.export(network, str(tmp_path / "exported"), CLASSES)
 
 

@@ -86,6 +86,11 @@ def ends_with_softmax(classes):
     return keras.Model(model.input, keras.layers.Softmax()(model.output))
 
 
+def ends_with_sigmoid(classes):
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, keras.layers.Conv2D(classes, 1, activation="sigmoid")(image))
+
+
 def nested(classes):
     image = keras.Input((None, None, 3))
     return keras.Model(image, activated(classes)(image))
@@ -291,6 +296,7 @@ def test_layers_that_need_a_size_are_exported_for_one(tmp_path, capsys):
         ("{nets}:named", "it returns a dict, .*; allowed is one tensor"),
         ("{nets}:activated", "ends with a softmax, must return logits"),
         ("{nets}:ends_with_softmax", "ends with a softmax, must return logits"),
+        ("{nets}:ends_with_sigmoid", "ends with a sigmoid, must return logits"),
         ("{nets}:nested", "ends with a softmax, must return logits"),
         ("{nets}:operation", "ends with a softmax, must return logits"),
         (
