@@ -32,7 +32,7 @@ from taf_keras.experiments.arms import check_arms, check_flags, grid, parse_arm,
 from taf_keras.experiments.comparison import compare, markdown
 from taf_keras.experiments.execute import INTERRUPTED, train_all
 from taf_keras.experiments.executors import EXECUTORS, add_executor
-from taf_keras.experiments.plan import Job, collect, parse_seeds, plan, warnings
+from taf_keras.experiments.plan import Job, collect, data_warnings, parse_seeds, plan
 from taf_keras.experiments.presets import SWEEPS, Sweep
 
 
@@ -86,7 +86,7 @@ def write_results(jobs: Sequence[Job], sweep: Sweep, folder: Path) -> None:
     log_hparams(jobs, tensorboard)
     plot_arms(table, sweep, folder / "miou.png", tensorboard)
     print(markdown(table, sweep.reference))
-    for warning in warnings(jobs, results):
+    for warning in data_warnings(jobs, results):
         print(warning, file=sys.stderr)
     print(f"wrote   runs.csv, results.csv and miou.png in {folder}; tensorboard --logdir={tensorboard}")
 

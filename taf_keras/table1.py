@@ -20,7 +20,7 @@ from taf_keras.experiments.execute import INTERRUPTED, train_all
 from taf_keras.experiments.executors import EXECUTORS, add_executor
 from taf_keras.experiments.gpu_hours import SUSTAINED_TFLOPS, TRAINING_CLIPS
 from taf_keras.experiments.paper_table import choose, compare_with_paper, describe_cost, markdown, read_rows
-from taf_keras.experiments.plan import collect, parse_seeds, plan, warnings
+from taf_keras.experiments.plan import collect, data_warnings, parse_seeds, plan
 from taf_keras.run_flags import TRAIN_SHOWN
 
 
@@ -62,7 +62,7 @@ def _main(arguments: list[str] | None, train: Sequence[str]) -> int:
     table = compare_with_paper(chosen, rows, results)
     table.to_csv(given.output_dir / "table1.csv", index=False)
     print(markdown(table))
-    for warning in warnings(jobs, results):
+    for warning in data_warnings(jobs, results):
         print(warning, file=sys.stderr)
     return int(bool(failed))
 

@@ -210,7 +210,7 @@ def _write_frames(
     The images of a folder may be others than at an earlier import: all are taken again. Frames that it lacks
     go where all labels are made anew; else another folder may have brought them.
 
-    Returns: sentences on images that cannot be used, and have no label.
+    Returns: sentences on images that cannot be used, and leave no label out.
     """
     said: list[str] = []
     for name, footage in videos.items():
@@ -230,6 +230,8 @@ def _write_frames(
         for number in numbers:
             if not paths[number].exists():
                 frames.drop((name, number), str(bad.pop(number, f"{footage.source} has no such frame")))
-        said += [f"frame left out: {error}" for error in bad.values()]
+        for number, error in bad.items():
+            stays = paths[number].exists()
+            said.append(f"frame {'of an earlier import stays' if stays else 'left out'}: {error}")
     _require_some(frames)
     return said

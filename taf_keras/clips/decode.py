@@ -161,7 +161,10 @@ def _ids_of_colours(pixels: np.ndarray, classes: ClassTable) -> np.ndarray:
 def _unknown(values: np.ndarray, classes: ClassTable) -> str:
     if values.ndim == 2:
         colours = ", ".join("/".join(map(str, colour)) for colour in values[:3].tolist())
-        return f"label colour {colours} (red/green/blue) is not in the class table"
+        text = f"label colour {colours} (red/green/blue) is not in the class table"
+        if (values == 0).all(axis=1).any():
+            text += '; black is void with "void": [[0, 0, 0]], or has a class with this colour'
+        return text
     allowed = _ranges(np.flatnonzero(classes.lookup >= 0))
     unknown = ", ".join(map(str, values.tolist()))
     text = f"label id {unknown} is not in the class table; allowed are {allowed}"

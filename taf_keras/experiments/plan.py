@@ -104,7 +104,7 @@ def collect(jobs: Iterable[Job]) -> pd.DataFrame:
     return results_of(_ended(jobs))
 
 
-def warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
+def data_warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
     """A line for each reason not to compare the runs that have ended as they stand.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -34,12 +34,24 @@ def reader(
     return partial(_read, path, table)
 
 
+def with_colours(found: Mapping[Path, np.ndarray]) -> set[Path]:
+    """Those masks of an export that hold colours.
+
+    Black alone, stored in grey or a palette, is a mask without any object, unless others hold ids.
+
+    Args:
+        found: the `values` of each mask.
+    """
+    coloured = {path for path, value in found.items() if value.ndim == 2}
+    ids = [value for value in found.values() if value.ndim == 1]
+    return set(found) if coloured and not any(value.any() for value in ids) else coloured
+
+
 def table_reader(path: Path, table: ClassTable, coloured: bool) -> Callable[[], np.ndarray]:
     """A function that reads a label map as `--classes` says.
 
     Args:
-        coloured: whether the export has masks with colours. Then black that is no class's is what nobody has
-            labelled, and so it is in a mask without any object, which may be stored in grey.
+        coloured: whether it holds colours. Then black that is no class's is what nobody has labelled.
     """
     ids, colours = table.raw_ids, table.raw_colours
     if coloured and colours and colours.get(BLACK, UNLABELLED) == UNLABELLED:
@@ -87,9 +99,12 @@ def values(path: Path) -> np.ndarray:
     return np.unique(pixels, axis=0 if pixels.ndim == 2 else None)
 
 
-def has_colours(path: Path) -> bool:
-    """Whether a picture has others than grey; what cannot be read has none."""
-    try:
-        return values(path).ndim == 2
-    except BadFileError:
-        return False
+def values_of(paths: Iterable[Path]) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
+    """The `values` of each mask, and what is wrong with those that cannot be read."""
+    found, errors = {}, []
+    for path in paths:
+        try:
+            found[path] = values(path)
+        except BadFileError as error:
+            errors.append(error)
+    return found, errors

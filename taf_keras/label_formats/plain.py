@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from taf_keras.clips.clip import VOID, ClassTable
-from taf_keras.errors import BadFileError, UserError
+from taf_keras.errors import UserError
 from taf_keras.label_formats import picture_masks
 from taf_keras.label_formats.class_files import FORM
 from taf_keras.label_formats.export import Export
@@ -26,8 +26,10 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     """
     masks = _mask_files(folder)
     images = _images_beside(masks)
-    found, left_out = _values(list(images) or masks)
-    coloured = any(value.ndim == 2 for value in found.values())
+    found, left_out = picture_masks.values_of(list(images) or masks)
+    if not found:
+        raise UserError(f"no mask can be read: {left_out[0]}")
+    coloured = picture_masks.with_colours(found)
     ids = sorted({int(v) for value in found.values() if value.ndim == 1 for v in value})
     if table is None:
         if coloured or not (set(ids) <= {0, 1} or set(ids) <= {0, 255}):
@@ -41,7 +43,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     pictures = image_folders(folder)
     for path in found:
         name = path.relative_to(folder).as_posix()
-        read_one = picture_masks.table_reader(path, table, coloured)
+        read_one = picture_masks.table_reader(path, table, path in coloured)
         export.add(name, read_one, images.get(path) or pictures.of(name))
     return export
 
@@ -65,18 +67,6 @@ def _images_beside(masks: list[Path]) -> dict[Path, Path | None]:
     named = {path: _NAMED.fullmatch(path.stem) for path in masks}
     found = {path: stems.get(path.with_name(match[1])) for path, match in named.items() if match}
     return found if any(found.values()) else {}
-
-
-def _values(masks: list[Path]) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
-    found, left_out = {}, []
-    for path in masks:
-        try:
-            found[path] = picture_masks.values(path)
-        except BadFileError as error:
-            left_out.append(error)
-    if not found:
-        raise UserError(f"no mask can be read: {left_out[0]}")
-    return found, left_out
 
 
 def _described(found: dict[Path, np.ndarray], ids: list[int]) -> str:

@@ -39,9 +39,11 @@ def read(folder: Path, table: ClassTable | None) -> Export:
         ids = {i: i for i in range(len(classes))} | {VOID: VOID}
     export = Export(classes)
     pictures = image_folders(folder)
-    coloured = table and table.raw_colours and any(map(picture_masks.has_colours, masks.values()))
+    coloured = set()
+    if table and table.raw_colours:
+        coloured = picture_masks.with_colours(picture_masks.values_of(masks.values())[0])
     for name, path in masks.items():
-        if coloured:
+        if path in coloured:
             read_one = picture_masks.table_reader(path, table, coloured=True)
         else:
             read_one = picture_masks.reader(path, list(classes), ids)

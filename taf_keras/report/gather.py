@@ -101,14 +101,14 @@ def _arms(runs: Sequence[Run]) -> tuple[list[FinishedArm], list[str]]:
     beside it."""
     groups = by_arm(runs)
     first = {(settings, run.seed): run for (settings, n), own in groups.items() if n == 0 for run in own}
-    twins = [
-        f"{run.folder}: has the settings and the seed of {first[settings, run.seed].folder}"
-        if (settings, run.seed) in first
-        else f"{run.folder}: lies beside runs whose settings and seeds others have"
-        for (settings, n), own in groups.items()
-        if n > 0
-        for run in own
-    ]
+    twins = []
+    for (settings, n), own in groups.items():
+        for run in own if n > 0 else ():
+            beside = [each for each in own if each.folder.parent == run.folder.parent]
+            twin = min(beside, key=lambda each: ((settings, each.seed) not in first, each is not run))
+            known = first[settings, twin.seed].folder
+            lies = "" if twin is run else f"lies beside {twin.folder}, which "
+            twins.append(f"{run.folder}: {lies}has the settings and the seed of {known}")
     several = [sorted(own, key=lambda run: run.seed) for (_, n), own in groups.items() if n == 0]
     return list(map(FinishedArm, _names(several), map(tuple, several))), twins
 

@@ -39,14 +39,14 @@ def padded(labels: Labels) -> Labels:
         if size not in refused:
             try:
                 return _checked(labels, images)
-            except _Unfit:
+            except _Unfit as unfit:
+                if not any(border):
+                    raise _refusal(size, unfit) from None
                 refused.add(size)
         try:
             found = _checked(labels, np.pad(images, ((0, 0), (0, border[0]), (0, border[1]), (0, 0)), "edge"))
         except _Unfit as unfit:
-            raise UserError(
-                f"the network takes no frames of {size_text(size)} px: give another --size: {unfit}"
-            ) from None
+            raise _refusal(size, unfit) from None
         return found[:, :height, :width]
 
     return with_border
@@ -54,6 +54,10 @@ def padded(labels: Labels) -> Labels:
 
 class _Unfit(Exception):
     """Why the network does not take frames of a size."""
+
+
+def _refusal(size: Size, unfit: _Unfit) -> UserError:
+    return UserError(f"frames of {size_text(size)} px cannot be segmented ({unfit}): give another --size")
 
 
 def _checked(labels: Labels, images: np.ndarray) -> np.ndarray:

@@ -38,21 +38,25 @@ def _baseline(run: Run) -> Run | None:
         beside = sorted(Path(run.folder).resolve().parent.iterdir())
     except OSError:  # of a folder that may not be listed
         return None
-    clips = _clips(run)
     for folder in beside:
         other = Run(folder)
         try:
-            same = other.has_ended and _budget(other.config) == _budget(run.config) and _clips(other) == clips
-            if same and other.config.taf.method == "baseline":
+            same = other.has_ended and _budget(other.config) == _budget(run.config)
+            if same and _same_clips(other, run) and other.config.taf.method == "baseline":
                 return other
         except (UserError, OSError):  # a damaged run is none, nor is a folder that may not be read
             continue
     return None
 
 
-def _clips(run: Run):
-    """What it was trained and evaluated on; labels may have come between two runs of the same settings."""
-    return run.beside("train_clips"), run.metrics["split"], run.metrics["frames"]
+def _same_clips(one: Run, other: Run) -> bool:
+    """Whether both saw the same, as far as they say; labels may have come between them."""
+    if any(one.metrics[name] != other.metrics[name] for name in ("split", "frames")):
+        return False
+    trained = [run.beside("train_clips") for run in (one, other)]
+    # What else is left out depends on what a method needs.
+    known = all(isinstance(clips, dict) for clips in trained) and one.config.data.on_bad_file == "refuse"
+    return not known or trained[0] == trained[1]
 
 
 def _budget(config: Config):

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -289,6 +290,13 @@ def test_colours_and_grey_of_three_channels_are_ids(tmp_path, mode):
     Image.fromarray(np.dstack([IDS] * 3)).convert(mode).save(tmp_path / "grey.png")
     for table in (CLASSES, COLOURED):
         np.testing.assert_array_equal(read_label(f"{tmp_path}/grey.png", table), IDS)
+
+
+def test_black_that_no_class_has_says_what_can_be_done(tmp_path):
+    red = replace(COLOURED, raw_colours={(255, 0, 0): 0})
+    Image.fromarray(np.uint8([[[255, 0, 0], [0, 0, 0]]])).save(tmp_path / "c.png")
+    with pytest.raises(UserError, match=r'0/0/0 .*; black is void with "void": \[\[0, 0, 0\]\], or has'):
+        read_label(f"{tmp_path}/c.png", red)
 
 
 def test_a_colour_that_no_class_has_is_named(tmp_path):

@@ -271,8 +271,22 @@ def test_black_that_a_list_lacks_is_what_nobody_labelled(tmp_path, place, name):
     np.testing.assert_array_equal(export.images[0].read(), label(3))
     assert (export.images[1].read() == UNLABELLED).all()
     tools.write(tmp_path / place / f"{still(4)}.png", np.full(SIZE, 7, np.uint8))
-    with pytest.raises(BadFileError, match="label colour 7/7/7"):
+    with pytest.raises(BadFileError, match="label id 7 "):
         read((tmp_path / place).parent, classes).images[1].read()
+
+
+@pytest.mark.parametrize("place", ["masks", "export/SegmentationClass"])
+def test_ids_stay_ids_beside_a_picture_with_colours(tmp_path, place):
+    """An overlay that `predict` has written, say. A mask of class 0 alone holds ids, too."""
+    entries = [{"name": name, "colour": colour} for name, colour in tools.CLASSES.items()]
+    tools.write(tmp_path / "classes.json", {"classes": entries})
+    for number, ids in ((3, car_mask(3)), (4, np.zeros(SIZE))):
+        tools.write(tmp_path / place / f"{still(number)}.png", ids.astype(np.uint8))
+    tools.write(tmp_path / place / f"{still(5)}.png", tools.colours(5))
+    first, second, third = read((tmp_path / place).parent, tmp_path / "classes.json").images
+    np.testing.assert_array_equal(first.read(), car_mask(3))
+    assert not second.read().any()
+    np.testing.assert_array_equal(third.read(), label(5))
 
 
 def test_black_that_a_list_calls_void_counts_for_nothing(tmp_path):

@@ -176,7 +176,8 @@ def test_runs_that_are_there_twice_are_left_out_with_those_beside_them(tmp_path)
     assert [(arm.name, [run.seed for run in arm.runs]) for arm in experiment.arms] == [("b_new", [0, 1, 2])]
     assert left_out == [
         f"{tmp_path}/a_old/seed-0: has the settings and the seed of {tmp_path}/b_new/seed-0",
-        f"{tmp_path}/a_old/seed-7: lies beside runs whose settings and seeds others have",
+        f"{tmp_path}/a_old/seed-7: lies beside {tmp_path}/a_old/seed-0, which has the settings and the seed "
+        f"of {tmp_path}/b_new/seed-0",
     ]
 
 

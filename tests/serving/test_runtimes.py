@@ -82,7 +82,9 @@ def test_a_size_that_fits_with_no_border_is_one_line(shape):
     def refuse(images):
         raise ValueError("no\nmore")
 
-    with pytest.raises(UserError, match=r"takes no frames of \d+x\d+ px: give another --size: no$"):
+    with pytest.raises(
+        UserError, match=r"^frames of \d+x\d+ px cannot be segmented \(no\): give another --size$"
+    ):
         padded(refuse)(np.zeros(shape, np.uint8))
 
 

@@ -88,14 +88,17 @@ def test_a_run_of_another_budget_is_no_baseline(ended, config, split):
 
 def test_a_run_on_other_clips_is_no_baseline(ended):
     """Labels came between the two."""
+
+    def trained_on(run: Run, count: int | None) -> None:
+        config = json.loads((run.folder / "config.json").read_text())
+        clips = count and {"count": count, "digest": str(count)}
+        (run.folder / "config.json").write_text(json.dumps(config | {"train_clips": clips}))
+
     run, other = ended("taf", OWN, 0.6), ended("baseline", BASELINE, 0.5)
-    config = json.loads((other.folder / "config.json").read_text())
-    (other.folder / "config.json").write_text(json.dumps(config | {"train_clips": {"count": 10}}))
-    assert "a baseline beside it says" in gain(run)
-    (run.folder / "config.json").write_text(
-        json.dumps(json.loads((run.folder / "config.json").read_text()) | {"train_clips": {"count": 10}})
-    )
-    assert gain(run).startswith("TAF gained")
+    for own, others, is_baseline in ((10, 10, True), (12, 10, False), (12, None, True)):  # None: nobody knows
+        trained_on(run, own)
+        trained_on(other, others)
+        assert gain(run).startswith("TAF gained") == is_baseline
     (other.folder / "metrics.json").write_text(json.dumps(other.metrics | {"frames": 5}))
     assert "a baseline beside it says" in gain(run)
 
