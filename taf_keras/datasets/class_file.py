@@ -142,3 +142,23 @@ def _object(pairs: list[tuple], path: Path) -> dict:
         if count > 1:
             raise UserError(f"{path}: key {json.dumps(key)} occurs {count} times in one object")
     return dict(pairs)
+
+
+def one_class(data_dir: str, classes: ClassTable) -> str:
+    """Why nothing can be learnt of one class, and what to write: most often its surroundings are void."""
+    (name,) = classes.names
+    said = f"{Path(data_dir, 'classes.json')}: has one class, {name}"
+    void = [raw for raw, train_id in classes.raw_ids.items() if train_id == VOID]
+    if not void:
+        return f"{said}, and nothing to tell it from: add the others"
+    entry = {"id": min(void)}
+    if colours := [raw for raw, train_id in (classes.raw_colours or {}).items() if train_id == VOID]:
+        entry["colour"] = list(colours[0])
+    taken = " and ".join(map(str, entry.values()))
+    other = "object" if name == "background" else "background"
+    # Positions count from 0 once 0 is not void.
+    keep = f'give {name} "id": 1, ' if classes.lookup[1] == 0 and entry["id"] == 0 else ""
+    return (
+        f"{said}, and void: nothing to tell apart; if void is {other}, {keep}add "
+        f"{json.dumps({'name': other} | entry)} and take {taken} out of void"
+    )

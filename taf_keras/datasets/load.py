@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from taf_keras import streets as synthetic
 from taf_keras.clips import subset
 from taf_keras.clips.bad_files import REFUSE, BadFiles
-from taf_keras.clips.clip import VOID, ClassTable, Split
+from taf_keras.clips.clip import ClassTable, Split
 from taf_keras.config import SPLITS, DataConfig
-from taf_keras.datasets import camvid, cityscapes, manifest, packed
+from taf_keras.datasets import camvid, cityscapes, class_file, manifest, packed
 from taf_keras.errors import UserError, require_one_of
 
 _READERS = {"camvid": camvid, "cityscapes": cityscapes, "manifest": manifest, "packed": packed}
@@ -45,7 +42,12 @@ def load_split(data: DataConfig, split: str, on_progress=None, bad: BadFiles = R
     if split != "train":
         return loaded
     if len(loaded.classes) == 1:
-        raise UserError(_one_class(data, loaded.classes))
+        if data.dataset == "packed":
+            (name,) = loaded.classes.names
+            raise UserError(
+                f"{data.data_dir}: has one class, {name}: nothing to tell apart; pack two classes or more"
+            )
+        raise UserError(class_file.one_class(data.data_dir, loaded.classes))
     if data.subset < 1:
         loaded = subset.keep_clips(loaded, data.subset, data.subset_seed)
     if data.label_fraction < 1:
@@ -96,26 +98,4 @@ def _synthetic_config(data: DataConfig) -> synthetic.SyntheticConfig:
         test_clips=data.test_clips,
         drift=data.drift,
         half_length=max(defaults.half_length, data.temporal_context),
-    )
-
-
-def _one_class(data: DataConfig, classes: ClassTable) -> str:
-    """Why nothing can be learnt of one class, and what to write: most often its surroundings are void."""
-    (name,) = classes.names
-    if data.dataset == "packed":
-        return f"{data.data_dir}: has one class, {name}: nothing to tell apart; pack two classes or more"
-    said = f"{Path(data.data_dir, 'classes.json')}: has one class, {name}"
-    void = [raw for raw, train_id in classes.raw_ids.items() if train_id == VOID]
-    if not void:
-        return f"{said}, and nothing to tell it from: add the others"
-    entry = {"id": min(void)}
-    if colours := [raw for raw, train_id in (classes.raw_colours or {}).items() if train_id == VOID]:
-        entry["colour"] = list(colours[0])
-    taken = " and ".join(map(str, entry.values()))
-    other = "object" if name == "background" else "background"
-    # Positions count from 0 once 0 is not void.
-    keep = f'give {name} "id": 1, ' if classes.lookup[1] == 0 and entry["id"] == 0 else ""
-    return (
-        f"{said}, and void: nothing to tell apart; if void is {other}, {keep}add "
-        f"{json.dumps({'name': other} | entry)} and take {taken} out of void"
     )

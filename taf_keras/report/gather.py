@@ -105,9 +105,9 @@ def _arms(runs: Sequence[Run]) -> tuple[list[FinishedArm], list[str]]:
     for (settings, n), own in groups.items():
         for run in own if n > 0 else ():
             beside = [each for each in own if each.folder.parent == run.folder.parent]
-            twin = min(beside, key=lambda each: ((settings, each.seed) not in first, each is not run))
-            known = first[settings, twin.seed].folder
+            twin = next(each for each in (run, *beside) if (settings, each.seed) in first)
             lies = "" if twin is run else f"lies beside {twin.folder}, which "
+            known = first[settings, twin.seed].folder
             twins.append(f"{run.folder}: {lies}has the settings and the seed of {known}")
     several = [sorted(own, key=lambda run: run.seed) for (_, n), own in groups.items() if n == 0]
     return list(map(FinishedArm, _names(several), map(tuple, several))), twins
