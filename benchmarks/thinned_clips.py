@@ -2,10 +2,10 @@
 
     python -m benchmarks.thinned_clips --data_dir=CLIPS --every=2 --output_dir=CLIPS_2
 
-Of each training clip the frames stay that lie a multiple of s from its labelled frame, and are numbered anew,
-so that an offset of 1, and c_i, mean s frames of the source. val.csv, test.csv and classes.json stay as they
-are. The
-lists name the images where they lie: they need --allow_outside_files.
+Of each training clip the frames stay that lie a multiple of s from its labelled frame, or from the middle one
+where several have labels. They are numbered anew, so that an offset of 1, and c_i, mean s frames of the source.
+val.csv, test.csv and classes.json stay as they are. The lists name the images where they lie: they need
+--allow_outside_files.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _PATHS = ["image", "label"]
 
 
 def thin(frames: pd.DataFrame, every: int) -> pd.DataFrame:
-    """Every `every`-th frame of each clip, its labelled frame among them, with its new number.
+    """Every `every`-th frame of each clip, its middle labelled frame among them, with its new number.
 
     Args:
-        frames: the rows of a manifest's list, each with `clip`, `frame` and `label`, which is "" for most.
-    Raises: UserError for a clip of which more or less than one frame is labelled.
+        frames: the rows of a manifest's list, each with `clip`, `frame` and `label`, which is "" for none.
+    Raises: UserError for a clip of which no frame is labelled.
     """
     kept = []
     for name, clip in frames.groupby("clip", sort=False):
-        keys = clip.frame[clip.label != ""]
-        require(len(keys) == 1, f"clip {name}: has {len(keys)} labelled frames; allowed is one")
-        numbers = clip.frame - int(keys.iloc[0]) % every
+        keys = clip.frame[clip.label != ""].sort_values()
+        require(len(keys) > 0, f"clip {name}: has no labelled frame; each clip needs one")
+        numbers = clip.frame - int(keys.iloc[len(keys) // 2]) % every
         kept.append(clip.assign(frame=numbers // every)[numbers % every == 0])
     return pd.concat(kept)
 
@@ -42,7 +42,7 @@ def thin(frames: pd.DataFrame, every: int) -> pd.DataFrame:
 def write(source: Path, every: int, target: Path) -> None:
     """Writes the thinned training list, and the other lists of `source`, to the new folder `target`.
 
-    Raises: UserError for a list that is missing or not of one key frame a clip, and a folder that is there.
+    Raises: UserError for a list that is missing or has a clip without labels, and a folder that is there.
     """
     lists = {name: _read(source / f"{name}.csv") for name in ("train", "val", "test")}
     thinned = thin(lists.pop("train"), every)

@@ -1,9 +1,11 @@
 """Every s-th frame of a manifest, counted anew from the labelled one."""
 
 import json
+import re
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import thinned_clips
@@ -51,6 +53,21 @@ def test_an_offset_counts_the_frames_that_are_kept(clips, tmp_path, every, expec
     assert offsets(target, "val") == offsets(clips, "val")
 
 
+def test_of_a_clip_with_all_labels_the_same_frames_stay(clips, tmp_path):
+    """So that labels on every kept frame are compared with the key frame's alone, on the same frames."""
+    lists = clips / "train.csv"
+    kept = {}
+    for name in ("key", "all"):
+        target = tmp_path / name
+        thinned_clips.main([f"--data_dir={clips}", "--every=3", f"--output_dir={target}"])
+        rows = pd.read_csv(target / "train.csv", keep_default_na=False)
+        kept[name] = rows[["frame", "image"]].values.tolist()
+        labels = (rows["label"] != "").tolist()
+        assert labels == ([False, True, False] if name == "key" else [True] * 3)
+        lists.write_text(re.sub(r",$", ",label.png", lists.read_text(), flags=re.MULTILINE))
+    assert kept["key"] == kept["all"]
+
+
 NONE_LABELLED = "clip,frame,image,label\na,0,0.png,\n"
 
 
@@ -58,7 +75,7 @@ NONE_LABELLED = "clip,frame,image,label\na,0,0.png,\n"
     ("change", "message"),
     [
         (lambda clips: (clips / "val.csv").unlink(), "val.csv: No such file"),
-        (lambda clips: (clips / "train.csv").write_text(NONE_LABELLED), "clip a: has 0 labelled frames"),
+        (lambda clips: (clips / "train.csv").write_text(NONE_LABELLED), "clip a: has no labelled frame"),
     ],
 )
 def test_lists_that_cannot_be_thinned_are_named(clips, tmp_path, capsys, change, message):
