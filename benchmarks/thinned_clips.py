@@ -2,8 +2,8 @@
 
     python -m benchmarks.thinned_clips --data_dir=CLIPS --every=2 --output_dir=CLIPS_2
 
-Of each training clip the frames stay that lie a multiple of s from its labelled frame, or from the middle one
-where several have labels. They are numbered anew, so that an offset of 1, and c_i, mean s frames of the source.
+Of each training clip the frames stay that lie a multiple of s from its labelled frame (from the middle one,
+where it has several), and are numbered anew, so that an offset of 1, and c_i, mean s frames of the source.
 val.csv, test.csv and classes.json stay as they are. The lists name the images where they lie: they need
 --allow_outside_files.
 """
@@ -27,7 +27,7 @@ def thin(frames: pd.DataFrame, every: int) -> pd.DataFrame:
     """Every `every`-th frame of each clip, its middle labelled frame among them, with its new number.
 
     Args:
-        frames: the rows of a manifest's list, each with `clip`, `frame` and `label`, which is "" for none.
+        frames: the rows of a manifest's list, each with `clip`, `frame` and `label` ("": none).
     Raises: UserError for a clip of which no frame is labelled.
     """
     kept = []
