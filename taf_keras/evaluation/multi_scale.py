@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from taf_keras.clips.decode import read_image
-from taf_keras.errors import UserError, require
+from taf_keras.errors import require
 from taf_keras.evaluation.evaluate import Predict, Probabilities, is_finite, refuse_nonfinite
 from taf_keras.models.layers import resize
 from taf_keras.settings import text_of
-from taf_keras.sizes import size_text
 
 
 def require_scales(scales: Sequence[float]) -> None:
@@ -32,8 +31,7 @@ def multi_scale_predictor(
     Args:
         scales: sizes as multiples of the frame's own; every one counts alike.
         flip: the mirror image counts as much as the frame, at every scale.
-    Raises: UserError, when it is called, for a size that the network does not take, and for probabilities
-        that are not finite.
+    Raises: UserError, when it is called, for probabilities that are not finite.
     """
 
     def predict(images):
@@ -47,19 +45,8 @@ def multi_scale_predictor(
             for mirrored in (False, True) if flip else (False,):
                 turn = slice(None, None, -1 if mirrored else 1)
                 parts = np.split(frames[:, :, turn], range(at_once, len(frames), at_once))
-                found = tf.concat([_probabilities_of(probabilities, part, scale) for part in parts], axis=0)
+                found = tf.concat([probabilities(part) for part in parts], axis=0)
                 total += resize(found, size)[:, :, turn]
         return refuse_nonfinite(tf.argmax(total, axis=-1, output_type=tf.int32), is_finite(total))
 
     return predict
-
-
-def _probabilities_of(probabilities: Probabilities, frames: np.ndarray, scale: float):
-    try:
-        return probabilities(frames)
-    except (ValueError, tf.errors.InvalidArgumentError):
-        if scale == 1:
-            raise
-        # A network of one's own may take one size alone, or multiples of its stride.
-        size = size_text(frames.shape[1:3])
-        raise UserError(f"--scales={scale:g}: the network takes no frames of {size} px") from None

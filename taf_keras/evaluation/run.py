@@ -21,6 +21,7 @@ from taf_keras.evaluation.evaluate import (
 from taf_keras.evaluation.label_ids import label_id_writer
 from taf_keras.evaluation.multi_scale import multi_scale_predictor, require_scales
 from taf_keras.evaluation.network import load_network, reported_checkpoint
+from taf_keras.evaluation.padding import padded
 from taf_keras.evaluation.pictures import write_pictures
 from taf_keras.files import write_json, writes
 from taf_keras.inspection.check import load_checked
@@ -44,6 +45,8 @@ def evaluate(
 ) -> dict:
     """Evaluates a run, prints and writes its metrics and pictures.
 
+    Frames of a size that the network's strides do not fit are `padded`, as `taf_keras.predict` does.
+
     Args:
         model_dir: folder of a run.
         split: `train`, `val` or `test`; None is the split of the run's own metrics.json.
@@ -58,7 +61,7 @@ def evaluate(
         save_label_ids: also write the predictions as label maps to label_ids/ (`label_id_writer`).
     Returns: the metrics (see `evaluate.metrics`), with `scales` and `flip` where one of them is given.
     Raises: UserError for a folder without a run, an output folder with one, a missing split, weights of
-        another model, or scales that are none.
+        another model, scales that are none, or frames of a size that the network does not take.
     """
     several = flip or scales is not None
     scales = (1.0,) if scales is None else tuple(map(float, scales))
@@ -83,18 +86,19 @@ def evaluate(
         source = Path(checkpoint) if checkpoint else reported_checkpoint(run)
         model = load_network(config, classes.names, source)
         labels_of, probabilities_of = network_predictor, network_probabilities
+    needs_memory = out_of_memory("give a smaller --eval_batch_size" + " or smaller --scales" * several)
     if flip or scales != (1.0,):
-        predict = multi_scale_predictor(probabilities_of(model), scales, flip)
+        probabilities = padded(needs_memory(probabilities_of(model)), "give other --scales")
+        predict = multi_scale_predictor(probabilities, scales, flip)
     else:
-        predict = labels_of(model)
+        predict = padded(needs_memory(labels_of(model)), "give a split whose frames the network takes")
 
     clips = load_checked(data, split or evaluation_split(data), threads=runtime.threads)
     folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
     with writes(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write = label_id_writer(folder / "label_ids", clips, classes) if save_label_ids else None
-    remedy = "give a smaller --eval_batch_size" + " or smaller --scales" * several
-    with Progress(f"evaluating {clips.name}") as progress, out_of_memory(remedy):
+    with Progress(f"evaluating {clips.name}") as progress:
         results, matrices = evaluate_split(
             predict, clips, data.image_size, runtime.threads, progress, runtime.eval_batch_size, write
         )

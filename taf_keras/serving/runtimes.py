@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from taf_keras.errors import UserError, first_line
+from taf_keras.evaluation.padding import padded
 from taf_keras.serving.formats import FILES
-from taf_keras.serving.padding import padded
 from taf_keras.sizes import Size
 
 SAVED_MODEL = "saved_model.pb"
@@ -52,7 +52,7 @@ def load_predictor(model: Path, runtime: str) -> Predictor:
     """Raises: UserError for a model that cannot be loaded, or a runtime that is not installed."""
     load = {"tensorflow": _tensorflow, "onnx": _onnx, "litert": _litert, "litert_int8": _litert}[runtime]
     loaded = load(model / RUNTIME_FILES[runtime])
-    return loaded if loaded.size else loaded._replace(labels=padded(loaded.labels))
+    return loaded if loaded.size else loaded._replace(labels=padded(loaded.labels, "give another --size"))
 
 
 def _tensorflow(path: Path) -> Predictor:

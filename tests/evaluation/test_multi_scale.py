@@ -86,13 +86,6 @@ def test_no_more_pixels_at_once_than_at_the_frames_own_size():
 
 
 def test_what_cannot_be_averaged_is_refused():
-    def of_one_size(images):
-        if images.shape[1:3] != SIZE:
-            raise ValueError("expected another shape")
-        return of_colour(images)
-
-    with pytest.raises(UserError, match=r"--scales=1.5: the network takes no frames of 12x18 px"):
-        predictor(of_one_size, (1, 1.5))(blocks())
     with pytest.raises(UserError, match="not finite"):
         predictor(lambda images: of_colour(images) * np.nan)(blocks())
     for scales, shown in (((), ""), ((1, 0), "1,0"), ((float("nan"),), "nan"), ((-1.5, 1), "-1.5,1")):

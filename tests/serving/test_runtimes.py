@@ -18,7 +18,6 @@ from taf_keras.serving import labels as labels_module
 from taf_keras.serving.export import export_formats, export_model
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
-from taf_keras.serving.padding import padded
 from taf_keras.serving.runtimes import RUNTIMES, check_export, load_predictor
 
 CLASSES = ClassTable(("a", "b", "c", "d", "e"), ((255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9), (0, 0, 0)))
@@ -75,17 +74,6 @@ def test_frames_that_do_not_fit_the_strides_get_a_border(runtime, tmp_path):
         np.testing.assert_array_equal(found, labels(bordered)[:, :29, :42])
     fitting = frames((1, 28, 44))  # as it is
     np.testing.assert_array_equal(labels(fitting), np.argmax(u_net()(fitting.astype(np.float32)), axis=-1))
-
-
-@pytest.mark.parametrize("shape", [(1, 30, 40, 3), (1, 64, 32, 3)])
-def test_a_size_that_fits_with_no_border_is_one_line(shape):
-    def refuse(images):
-        raise ValueError("no\nmore")
-
-    with pytest.raises(
-        UserError, match=r"^frames of \d+x\d+ px cannot be segmented \(no\): give another --size$"
-    ):
-        padded(refuse)(np.zeros(shape, np.uint8))
 
 
 # --- Labels alone -------------------------------------------------------------------------------------
