@@ -62,8 +62,8 @@ def uneven_training(runs: Iterable[tuple[str, Run]]) -> str:
     """
     first = {}
     for arm, run in runs:
-        clips = run.beside("train_clips")
-        if not isinstance(clips, dict):
+        clips = run.train_clips
+        if clips is None:
             continue
         other, asked, there = first.setdefault(_asked(run.config), (arm, run, clips))
         if clips != there:

@@ -17,6 +17,7 @@ from typing import IO
 from taf_keras.config import SPLITS, Config
 from taf_keras.errors import UserError, first_line
 from taf_keras.files import require_writable, unfinished, write_json, writes
+from taf_keras.storage.earlier import without_unused_weight
 from taf_keras.storage.lock import Held, hold, is_lock
 from taf_keras.storage.sameness import describe_clips, differences, require_same_classes
 
@@ -53,7 +54,7 @@ class Run:
             settings = json.loads(self.config_file.read_text())
             for name in _BESIDE:
                 settings.pop(name, None)
-            _without_unused_weight(settings)
+            without_unused_weight(settings)
             return Config.from_dict(settings)
         except FileNotFoundError:
             raise UserError(
@@ -112,13 +113,19 @@ class Run:
             trained = list(self.metrics["per_class_iou"]) if self.has_ended else names
         require_same_classes(self.folder, trained, names)
 
+    @property
+    def train_clips(self) -> dict | None:
+        """The clips that it began with, as `describe_clips` has it; None in runs of earlier versions."""
+        clips = self.beside("train_clips")
+        return clips if isinstance(clips, dict) else None
+
     def check_clips(self, clips: Sequence) -> None:
         """Looks whether the run began with these training clips: its steps are counted in batches of them.
 
-        Raises: UserError where it did not. Runs of earlier versions do not say with which they began.
+        Raises: UserError where it did not.
         """
-        begun = self.beside("train_clips")
-        if begun and isinstance(begun, dict) and begun != describe_clips(clips):
+        begun = self.train_clips
+        if begun and begun != describe_clips(clips):
             raise UserError(
                 f"--model_dir={self.folder}: its run began with other training clips ({begun.get('count')} "
                 f"then, {len(clips)} now): bring those back, or give another --model_dir"
@@ -240,11 +247,3 @@ def _number(values: dict, name: str) -> float:
     if not isinstance(value, float | int | None):
         raise ValueError(f"{name} is no number")
     return math.nan if value is None else float(value)
-
-
-def _without_unused_weight(settings: dict) -> None:
-    """Before version 0.2 runs that label partners had a weight of TAF, and no such term."""
-    data, taf = settings.get("data"), settings.get("taf")
-    earlier = isinstance(data, dict) and "cutmix" not in data
-    if earlier and isinstance(taf, dict) and taf.get("method") in ("propagate", "pseudo"):
-        taf.pop("weight", None)

@@ -53,10 +53,9 @@ def _same_clips(one: Run, other: Run) -> bool:
     """Whether both saw the same, as far as they say; labels may have come between them."""
     if any(one.metrics[name] != other.metrics[name] for name in ("split", "frames")):
         return False
-    trained = [run.beside("train_clips") for run in (one, other)]
     # What else is left out depends on what a method needs.
-    known = all(isinstance(clips, dict) for clips in trained) and one.config.data.on_bad_file == "refuse"
-    return not known or trained[0] == trained[1]
+    known = one.train_clips and other.train_clips and one.config.data.on_bad_file == "refuse"
+    return not known or one.train_clips == other.train_clips
 
 
 def _budget(config: Config):
