@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from taf_keras.clips.clip import ClassTable
 from taf_keras.clips.exported_classes import write_classes
-from taf_keras.errors import UserError, first_line
+from taf_keras.errors import ArgumentError, UserError, first_line
 from taf_keras.files import replaced, unfinished
 from taf_keras.serving.formats import FILES
 from taf_keras.serving.labels import labels_of
@@ -31,8 +31,8 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
 
     Args:
         size: (height, width) of the frames that it was trained on, px. They alone are served where the
-            network's layers need to know one, as some of Keras' do (UpSampling2D); a line says so. None is
-            an error then.
+            network's layers need to know one, as some of Keras' do (UpSampling2D); a line says so.
+    Raises: ArgumentError for such a network where `size` is None.
     """
 
     def outputs(images):
@@ -60,9 +60,14 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
     shape = network.inputs[0].shape  # any size, but for a user's model of a fixed one
     try:
         serve, signatures = traced(shape)
-    except Exception:  # of many types, from whatever layer it is
-        if size is None or None not in shape[1:3]:
+    except Exception as error:  # of many types, from whatever layer it is
+        if None not in shape[1:3]:
             raise
+        if size is None:
+            raise ArgumentError(
+                f"{network.name} has layers that need to know the size of the frames: give image_size, that of "
+                "the training"
+            ) from error
         serve, signatures = traced((None, *size, 3))
         alone = f"takes frames of {size_text(size)} px alone"
         print(f"export  {alone}: {network.name} has layers that need to know it")

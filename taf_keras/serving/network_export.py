@@ -13,7 +13,12 @@ from taf_keras.errors import ArgumentError
 from taf_keras.models.functional import functional_fault, last_activation
 
 
-def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTable) -> None:
+def export(
+    network: keras.Model,
+    folder: str,
+    classes: Sequence[str] | ClassTable,
+    image_size: tuple[int, int] | None = None,
+) -> None:
     """Writes a network as a SavedModel for single frames, as `train.py` does; TAF leaves no trace in it.
 
     `serve` takes RGB frames (batch, height, width, 3) in [0, 255], uint8 or float32, and returns
@@ -25,8 +30,12 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
         network: RGB frames -> logits (batch, height, width, classes), such as `TAF(…).network`.
         folder: a new one, or that of an earlier export, which is replaced when this one is complete.
         classes: their names, or a table with names and colours.
-    Raises: ArgumentError for a network that is not functional, a number of classes that it does not have, a
-        folder that holds anything else, or another backend than TensorFlow.
+        image_size: (height, width) of the frames that it was trained on, px. The export keeps it, and
+            `taf_keras.predict` shows the network all frames at that size. Where it is None and the network
+            takes every size, frames are shown as large as they are, unless `--size` says another.
+    Raises: ArgumentError for a network that is not functional or ends with a softmax or a sigmoid, a number
+        of classes that it does not have, an `image_size` that it does not take, or None where its layers need
+        one, a folder that holds anything else, or another backend than TensorFlow.
 
     Example:
         >>> image = keras.Input((None, None, 3))
@@ -54,7 +63,21 @@ def export(network: keras.Model, folder: str, classes: Sequence[str] | ClassTabl
     path = Path(folder).resolve()
     if path.exists() and not (path / "saved_model.pb").is_file() and not _is_empty(path):
         raise ArgumentError(f"folder={folder!r}: holds something else; allowed is a new one, or an export")
-    export_model(network, classes, path)
+    export_model(network, classes, path, _trained_size(network, image_size))
+
+
+def _trained_size(network: keras.Model, image_size: tuple[int, int] | None) -> tuple[int, int] | None:
+    fixed = network.inputs[0].shape[1:3]
+    if image_size is None:
+        return None if None in fixed else fixed
+    size = tuple(map(int, image_size))
+    fits = len(size) == 2 and all(
+        side > 0 and own in (None, side) for own, side in zip(fixed, size, strict=True)
+    )
+    if not fits:
+        allowed = "×".join("any" if side is None else str(side) for side in fixed)
+        raise ArgumentError(f"image_size={image_size}: the network takes (height, width) of {allowed} px")
+    return size
 
 
 def _is_empty(path: Path) -> bool:
