@@ -6,15 +6,13 @@ frame in many files, and counts are estimates. A frame's index is how many frame
 
 from __future__ import annotations
 
-import os
-import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,12 +21,12 @@ from taf_keras.clips.decode import read_image
 from taf_keras.errors import UserError
 from taf_keras.files import reads, write_bytes
 from taf_keras.sizes import Size
+from taf_keras.video import mp4
 from taf_keras.video.deinterlace import deinterlaced, is_interlaced
 
 DEINTERLACE = "ffmpeg -i {} -vf yadif -crf 12 progressive.mp4"  # keeps the number of frames
 # AVI knows its number of frames; others, such as .mkv and .ts, tell a duration alone.
 _AVI, _MP4 = b"RIFF", (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-_MP4_MEDIA = (b"moov", b"moof", b"mdat")  # boxes of an MP4 without which frames are missing
 _MATROSKA, _SOUND = b"\x1a\x45\xdf\xa3", b"A_"  # as the names of its sound's codecs begin
 _HEAD = 4096  # bytes of a file in which its tracks are described
 _LONGER_SOUND_MS = 1000.0  # by which the sound may outlast the picture
@@ -73,14 +71,14 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
 
     A file that breaks off often ends in half a picture. So the last frame counts as damaged where the
     container announces more frames than there are. An MP4 may announce too many, for it may show a part of
-    them: there it counts as damaged where a box is cut.
+    them: there a box must be cut, or the last frame come well before the end that the pictures have.
 
     Raises: UserError for a file that is missing or not a video.
     """
     with reads(video), video.open("rb") as file:
         head = file.read(_HEAD)
         is_mp4 = head[4:8] in _MP4
-        is_cut = is_mp4 and _is_cut(file)
+        is_cut, shown_ms = (mp4.is_cut(file), mp4.shown_ms(file)) if is_mp4 else (False, 0.0)
     is_silent = head[:4] == _MATROSKA and _SOUND not in head
     capture = _opened(video)
     frames, rate = announced(capture)
@@ -99,27 +97,13 @@ def decode(video: Path, wanted: Callable[[int], bool]) -> Iterator[Decoded]:
                 yield frame
             frame = (Damaged if damaged else Decoded)(index, time_ms, image)
     if frame is not None:
-        breaks_off = is_cut if is_mp4 else frame.index + 1 < frames
-        if not is_mp4 and head[:4] != _AVI:
+        breaks_off = frame.index + 1 < frames
+        if head[:4] != _AVI:
             # `frames` is the duration times the rate: too many where that varies, or the sound is longer.
+            # Of an MP4, whose pictures may begin later than it does, it is the number of those in the file.
             beyond_ms = 1.5 * longest_ms if is_silent else max(1.5 * longest_ms, _LONGER_SOUND_MS)
-            breaks_off &= frame.time_ms + beyond_ms < 1000 * frames / rate
-        yield Damaged(frame.index, frame.time_ms, None) if breaks_off else frame
-
-
-def _is_cut(mp4: BinaryIO) -> bool:
-    """Whether a box of media reaches beyond the end of the file: boxes have their size, then their name."""
-    end, at = mp4.seek(0, os.SEEK_END), 0
-    while at + 8 <= end:
-        mp4.seek(at)
-        size, name, long_size = struct.unpack(">I4sQ", mp4.read(16).ljust(16, b"\0"))
-        size = {0: end - at, 1: long_size}.get(size, size)  # 0 is all the rest
-        if size < 8:
-            return False  # no box: what follows the boxes of some cameras
-        at += size
-        if at > end and name in _MP4_MEDIA:
-            return True
-    return False
+            breaks_off &= frame.time_ms + beyond_ms < (shown_ms if is_mp4 else 1000 * frames / rate)
+        yield Damaged(frame.index, frame.time_ms, None) if breaks_off or is_cut else frame
 
 
 def _opened(video: Path) -> cv2.VideoCapture:

@@ -11,6 +11,7 @@ from test_video import cut, index_of, picture, write_video
 from test_write import B_FRAMES, encoded, everything, needs_av, write_with_longer_sound
 
 from taf_keras.video import frames as reader
+from taf_keras.video import mp4
 from taf_keras.video.frames import Announced, Damaged, announced, decode, irregularity
 
 FRAGMENTED = "frag_keyframe+empty_moov"
@@ -94,6 +95,51 @@ def test_an_mp4_that_breaks_off_ends_with_damage(movie, movflags):
     assert whole_frames(path) == list(range(len(found) - 1))
 
 
+def zeroed(path: Path, share: float) -> Path:
+    """A copy of full length whose media are zeros from `share` of them on, as a bad disk returns them."""
+    data, copy = bytearray(path.read_bytes()), path.with_name("zeroed.mp4")
+    at = data.index(b"mdat") - 4
+    end = at + int.from_bytes(data[at : at + 4], "big")
+    begin = at + round(share * (end - at))
+    data[begin:end] = bytes(end - begin)
+    copy.write_bytes(data)
+    return copy
+
+
+@needs_av
+@pytest.mark.parametrize("movflags", ["", "faststart"])
+def test_an_mp4_of_full_length_whose_media_are_damaged_ends_with_damage(tmp_path, movflags):
+    path = encoded(tmp_path / "a.mp4", map(picture, range(100)), B_FRAMES)
+    found = list(decode(zeroed(copied(path, "b.mp4", movflags=movflags), 0.5), everything))
+    assert 20 < len(found) < 75
+    assert isinstance(found[-1], Damaged)
+
+
+@needs_av
+@pytest.mark.parametrize(("begin_ms", "expected_ms"), [(0, 1600), (600, 1000)])
+def test_an_mp4_tells_how_long_its_pictures_are_shown(tmp_path, movie, begin_ms, expected_ms):
+    with copied(movie, "part.mp4", begin_ms).open("rb") as file:
+        assert mp4.shown_ms(file) == pytest.approx(expected_ms, abs=100)
+    with write_with_longer_sound(tmp_path / "a.mp4", "mpeg4").open("rb") as file:
+        assert mp4.shown_ms(file) == pytest.approx(1200, abs=100)
+    with copied(movie, "fragments.mp4", movflags=FRAGMENTED).open("rb") as file:
+        assert mp4.shown_ms(file) == 0
+
+
+def test_headers_of_an_mp4_may_be_long_unknown_or_cut():
+    def file(duration: int, rate: int = 1000, kind: bytes = b"vide") -> BytesIO:
+        header = box(b"mvhd", struct.pack(">B19xIQ", 1, rate, 9999))
+        track = box(b"tkhd", struct.pack(">B27xQ", 1, duration))
+        track += box(b"mdia", box(b"hdlr", bytes(8) + kind))
+        return BytesIO(box(b"ftyp", b"isom") + box(b"moov", header + box(b"trak", track)))
+
+    assert mp4.shown_ms(file(1234)) == 1234
+    assert mp4.shown_ms(file(1234, kind=b"soun")) == mp4.shown_ms(file(1234, rate=0)) == 0
+    assert mp4.shown_ms(file(2**64 - 1)) == 0
+    for length in range(len(whole := file(1234).getvalue())):
+        assert mp4.shown_ms(BytesIO(whole[:length])) in (0, 1234)
+
+
 def box(name: bytes, body: bytes = b"", size: int | None = None, long: bool = False) -> bytes:
     size = 8 + 8 * long + len(body) if size is None else size
     return struct.pack(">I4sQ", 1, name, size) + body if long else struct.pack(">I4s", size, name) + body
@@ -115,4 +161,4 @@ def box(name: bytes, body: bytes = b"", size: int | None = None, long: bool = Fa
     ],
 )
 def test_an_mp4_is_cut_where_a_box_of_media_is(boxes, expected):
-    assert reader._is_cut(BytesIO(b"".join([box(b"ftyp", b"isom"), *boxes]))) is expected
+    assert mp4.is_cut(BytesIO(b"".join([box(b"ftyp", b"isom"), *boxes]))) is expected
