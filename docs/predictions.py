@@ -79,9 +79,9 @@ def draw(runs, names, split: str | None = None, data_dir: str | None = None):
 def predict(run, footage) -> tuple[np.ndarray, np.ndarray]:
     """Train ids (frames, height, width) of the key frames, and their pixel accuracies (frames,) in [0, 1]."""
     from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
-    from taf_keras.evaluation.network import latest_checkpoint, load_network
+    from taf_keras.evaluation.network import load_network, reported_checkpoint
 
-    network = load_network(run.config, footage.split.classes.names, latest_checkpoint(run))
+    network = load_network(run.config, footage.split.classes.names, reported_checkpoint(run))
     maps: list[np.ndarray] = []
     _, matrices = evaluate_split(
         network_predictor(network),

@@ -147,7 +147,17 @@ def _is_there(page: str, link: str) -> bool:
 @cache
 def anchors(page: str) -> frozenset[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", without_blocks(text_of(page)), re.MULTILINE)
-    return frozenset(
-        re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", h).lower()).replace(" ", "-") for h in headings
-    )
+    return frozenset(_parts(page))
+
+
+def under(page: str, anchor: str) -> str:
+    """The text under the heading of this anchor, up to the next heading, without blocks of code."""
+    return _parts(page)[anchor]
+
+
+def _parts(page: str) -> dict[str, str]:
+    """{anchor of a heading: the text under it}."""
+    parts = re.split(r"^#+ (.+)$", without_blocks(text_of(page)), flags=re.MULTILINE)
+    plain = (re.sub(r"[`*]", "", heading).lower() for heading in parts[1::2])
+    names = [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain]
+    return dict(zip(names, parts[2::2], strict=True))

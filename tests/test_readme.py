@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from page_parts import rows
 from promises import (
     broken_links,
     files_of,
@@ -54,9 +55,16 @@ def test_the_two_commands_stand_alone_in_a_line(command):
 
 
 def test_its_figures_are_those_of_the_results():
-    """In the same signs, so that new figures there are missed here."""
+    """Each in a row of there, beside the same ones, so that swapped cells and new figures are missed here."""
     results = text_of("docs/results.md")
-    stated = re.findall(r"[+−-]?\d+\.\d+ ± \d+\.\d+", section(README, "What it gains"))
+    gains = section(README, "What it gains").replace("**", "")
+    table = rows(gains)
+    assert len(table) >= 5
+    for clips, seeds, baseline, taf, gain, all_labels in table:
+        assert f"| {seeds} | {baseline} |" in results, clips
+        assert f"| {seeds} | {taf} | {gain} |" in results, clips
+        assert not all_labels or f"| {all_labels} |" in results, clips
+    stated = re.findall(r"[+−-]?\d+\.\d+ ± \d+\.\d+", gains)
     assert len(stated) >= 15
     assert not [figure for figure in stated if figure not in results]
 

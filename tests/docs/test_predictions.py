@@ -5,6 +5,7 @@ import pytest
 
 from docs import predictions
 from taf_keras.storage.run import Run
+from taf_keras.streets.config import CLASSES
 
 
 def test_the_frames_are_those_at_the_quartiles_of_the_gain():
@@ -13,9 +14,17 @@ def test_the_frames_are_those_at_the_quartiles_of_the_gain():
     assert set(predictions.chosen(np.zeros(1)).values()) == {0}
 
 
-def test_each_row_has_frame_truth_and_both_predictions(finished_run):
-    run = Run(finished_run[0].runtime.model_dir)
-    figure, lines = predictions.draw([run, run], ("one", "two"))
+def test_each_row_has_frame_truth_and_both_predictions(finished_run, monkeypatch):
+    """The first run's in the third column, the second's in the fourth, each with its own accuracy."""
+    first, second = (Run(finished_run[0].runtime.model_dir) for _ in range(2))
+
+    def predict(run, footage):
+        number = [first, second].index(run)
+        maps = np.full((len(footage.split.clips), *footage.image_size), number, np.uint8)
+        return maps, np.full(len(maps), (0.25, 0.75)[number])
+
+    monkeypatch.setattr(predictions, "predict", predict)
+    figure, lines = predictions.draw([first, second], ("one", "two"))
     cells = [axes for axes in figure.axes if axes.images]
     assert len(cells) == 3 * 4
     assert [axes.get_title() for axes in cells[:4]] == ["frame", "truth", "one", "two"]
@@ -23,11 +32,13 @@ def test_each_row_has_frame_truth_and_both_predictions(finished_run):
     for axes in cells:
         assert axes.images[0].get_array().shape == (height, width, 3)
     for row in range(3):
-        one, two = (cells[4 * row + column] for column in (2, 3))
-        np.testing.assert_array_equal(one.images[0].get_array(), two.images[0].get_array())
-        assert one.get_xlabel() == two.get_xlabel() != ""
+        for column, colour, accuracy in ((2, CLASSES.colours[0], "25.0%"), (3, CLASSES.colours[1], "75.0%")):
+            cell = cells[4 * row + column]
+            assert (cell.images[0].get_array() == colour).all()
+            assert cell.get_xlabel() == f"{accuracy} of pixels right"
     places = list(predictions.QUANTILES)
     assert [line.partition(":")[0] for line in lines] == places
+    assert all(line.endswith(", 25.0% -> 75.0%") for line in lines)
 
 
 def test_the_accuracies_are_those_of_the_run(finished_run):
