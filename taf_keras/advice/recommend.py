@@ -13,8 +13,8 @@ from taf_keras.advice.survey import Survey
 from taf_keras.advice.trial import trial
 from taf_keras.config import OWN_TAF_WEIGHT, TAF_WEIGHT, TEMPORAL_CONTEXT
 
-# How far a partner should have moved, as a share of the width: what ±3 frames are on the game clips, where 3
-# frames did better than 15.
+# How far a partner should have moved, as a share of the width: what ±3 frames are on the game clips. An
+# assumption: there ±15 gained a little more, on the slow synthetic clips it gained less (docs/results.md).
 _REACH = 0.09
 _TOO_FAR = 2 * _REACH  # of the nearest partner
 _ERRORS = 2  # a gain above so many standard errors is clear

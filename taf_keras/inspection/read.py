@@ -23,7 +23,7 @@ def read_manifest(
     Args:
         split: `train`, `val` or `test`.
         temporal_context: frames farther from a labelled frame are left out, so that `pairs` takes partners
-            up to it: 3 for fast motion, 15 for slow. A `train` of which no clip has another frame within it
+            up to it; the paper's reach is 15. A `train` of which no clip has another frame within it
             is refused.
         image_size: (height, width) to which frames will be resized, px: then they may have several sizes.
         allow_outside_files: the list may name files outside the folder.

@@ -65,8 +65,8 @@ def export_model(network: keras.Model, classes: ClassTable, folder: Path, size: 
             raise
         if size is None:
             raise ArgumentError(
-                f"{network.name} has layers that need to know the size of the frames: give image_size, that of "
-                "the training"
+                f"{network.name} has layers that need to know the size of the frames: give image_size, that "
+                "of the training"
             ) from error
         serve, signatures = traced((None, *size, 3))
         alone = f"takes frames of {size_text(size)} px alone"

@@ -65,6 +65,18 @@ def test_the_tree_of_cityscapes_is_read(tmp_path):
     assert len(load_checked("cityscapes", root, "val").clips) == 1
 
 
+def test_predictions_get_the_ids_of_the_test_server(tmp_path, monkeypatch):
+    (program,) = (block for block in blocks(section(PAGE, "Cityscapes")) if "label_ids(CLASSES)" in block)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "predictions" / "berlin").mkdir(parents=True)
+    labels = "berlin_000000_000019_leftImg8bit_labels.png"
+    cv2.imwrite(f"predictions/berlin/{labels}", np.arange(19, dtype=np.uint8).reshape(1, 19))
+    exec(program, {})
+    written = cv2.imread(f"label_ids/{labels}", cv2.IMREAD_UNCHANGED)
+    official = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+    assert written.tolist() == [official]
+
+
 def own_blocks(begin: str) -> list[str]:
     return [block for block in blocks(section(PAGE, "Your own clips")) if block.startswith(begin)]
 
