@@ -74,6 +74,7 @@ class Clip:
         key_number: number of the key frame, one of `frames`.
         video: the video in which the frames are numbered; clips of one video may overlap. By default
             the clip's own name: a video of its own.
+    Raises: UserError for frames that do not ascend, and a key frame that is not one of them.
 
     Example:
         >>> images = np.zeros((3, 96, 128, 3), np.uint8)

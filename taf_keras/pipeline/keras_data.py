@@ -58,7 +58,8 @@ def pairs(
         (key_frames, height, width, 3), `offset_frames` int32 (key_frames,), `valid` bool (key_frames, height,
         width); y the train ids of the key frames, uint8 (key_frames, height, width), 255 for void and
         padding.
-    Raises: ArgumentError for an argument out of its range, and where no clip has a partner.
+    Raises: ArgumentError for an argument out of its range, and where no clip has a partner; a batch raises
+        it where its images have several sizes, and UserError for a frame or a label that cannot be used.
 
     Example:
         >>> batches = pairs(read_manifest("my_clips", "train"), key_frames=2, crop_size=(64, 64))
@@ -122,6 +123,7 @@ def frames(
 
     Returns: batches (x, y): uint8 RGB (batch, height, width, 3), and train ids uint8 (batch, height, width),
         255 for void.
+    Raises: ArgumentError for an argument out of its range; a batch raises what those of `pairs` do.
 
     Example:
         >>> images, labels = frames(read_manifest("my_clips", "val"), batch_size=2)[0]
@@ -155,6 +157,8 @@ class _Batches(keras.utils.PyDataset):
     def __init__(self, example: Callable, examples: int, size: int, workers: int | None):
         super().__init__()
         self.example, self.examples, self.size, self.ended = example, examples, size, 0
+        if workers is not None and workers < 1:
+            raise ArgumentError(f"workers={workers}: must be 1 or more, or None")
         self.pool = ThreadPoolExecutor(usable_cores() if workers is None else workers)
 
     def __len__(self):

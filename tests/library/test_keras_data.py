@@ -59,6 +59,12 @@ def test_partners_are_the_frames_at_their_offsets(train):
         np.testing.assert_array_equal(partner, read_image(clip.at(n).image, None))
 
 
+def test_frames_are_resized_before_they_are_cropped(train):
+    x, y = tk.pairs(train, image_size=(24, 32))[0]
+    assert x["partner"].shape[1:] == (24, 32, 3)
+    assert y.shape[1:] == (24, 32)
+
+
 def test_draws_are_those_of_a_run(train):
     """A pure function of seed, epoch and example, as in train.py."""
     data = DataConfig(temporal_context=CONTEXT, crop_size=(48, 64))
@@ -114,15 +120,17 @@ def test_frames_are_whole_and_in_order(folder):
         ({"min_scale": 2.0, "max_scale": 1.0}, "min_scale=2.0 max_scale=1.0: need 0 < min_scale"),
         ({"crop_size": 32}, r"crop_size=32: must be \(height, width\), px, or None"),
         ({"image_size": (32,)}, r"image_size=\(32,\): must be \(height, width\), px, or None"),
+        ({"workers": 0}, "workers=0: must be 1 or more, or None"),
         ({"crop_size": (0, 5)}, r"crop_size=\(0, 5\): height and width must be 1 to"),
     ],
 )
 def test_what_cannot_be_is_refused(train, arguments, message, monkeypatch):
     monkeypatch.setattr(errors, "speaks_of_flags", False)
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(errors.ArgumentError, match=f"^{message}"):
         tk.pairs(train, **arguments)
     for options, message in (
         ({"batch_size": 0}, "batch_size=0: must"),
+        ({"workers": -1}, "workers=-1: must"),
         ({"image_size": 32}, "image_size=32: must"),
     ):
         with pytest.raises(ValueError, match=f"^{message}"):
