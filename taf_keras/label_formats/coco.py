@@ -16,8 +16,8 @@ import numpy as np
 
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.label_formats.export import Export, as_written, class_name, image_size
-from taf_keras.label_formats.open_export import PICTURES, files, read_json
-from taf_keras.label_formats.pictures import Pictures
+from taf_keras.label_formats.open_export import read_json
+from taf_keras.label_formats.pictures import Pictures, no_mask_folders
 from taf_keras.label_formats.shapes import Mask, draw, polygon, runs
 from taf_keras.sizes import Size
 
@@ -31,7 +31,7 @@ def is_coco(content) -> bool:
 def read(paths: list[Path], folder: Path | None = None) -> Export:
     """Args: paths: JSON files, as of several splits; folder: where their images may be."""
     export = Export({})
-    pictures = Pictures(folder, files(folder, PICTURES)) if folder else None
+    pictures = no_mask_folders(folder) if folder else None
     contents = [(path, read_json(path)) for path in paths]
     names = [_categories(path, content) for path, content in contents]
     export.classes = dict.fromkeys(name for of_file in names for name in of_file.values())

@@ -61,7 +61,7 @@ def coloured(
     colours = {_BLACK: UNLABELLED} | {listed[name]: i for i, name in enumerate(names)}
     ids = {line: names.index(name) if name in names else UNLABELLED for line, name in enumerate(listed)}
     export = Export({name: listed[name] for name in names})
-    pictures = pictures or image_folders(folder)
+    pictures = pictures or image_folders(folder, set(masks.values()))
     for name, path in masks.items():
         try:
             of = {"ids": ids} if picture_masks.mode(path) == "L" else {"colours": colours}

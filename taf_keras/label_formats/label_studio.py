@@ -18,8 +18,8 @@ from taf_keras.errors import BadFileError
 from taf_keras.label_formats import label_studio_png
 from taf_keras.label_formats.brush import brush_mask
 from taf_keras.label_formats.export import Export, as_written, class_name, image_size
-from taf_keras.label_formats.open_export import PICTURES, files, read_json
-from taf_keras.label_formats.pictures import Pictures
+from taf_keras.label_formats.open_export import PICTURES, read_json
+from taf_keras.label_formats.pictures import no_mask_folders
 from taf_keras.label_formats.shapes import Mask, draw, ellipse, png_mask, polygon, turned
 from taf_keras.sizes import Size
 
@@ -57,7 +57,7 @@ def read(paths: list[Path], folder: Path) -> Export:
     names = {class_name(label, image) for _, image, regions in tasks for label, _ in regions}
     export.classes = dict.fromkeys(sorted(names))
     positions = {name: i for i, name in enumerate(export.classes)}
-    pictures = Pictures(folder, files(folder, PICTURES))
+    pictures = no_mask_folders(folder)
     for _, image, regions in tasks:
         if not regions:
             export.said["image without a drawn label: not used"] += 1

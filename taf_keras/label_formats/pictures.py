@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from taf_keras.label_formats.open_export import PICTURES, files
@@ -18,9 +18,16 @@ def lies_with_images(path: Path, folder: Path) -> bool:
     return not _IMAGE_FOLDERS.isdisjoint(path.relative_to(folder).parts[:-1])
 
 
-def image_folders(folder: Path) -> Pictures:
-    """The pictures of an export that lie in such folders."""
-    return Pictures(folder, (path for path in files(folder, PICTURES) if lies_with_images(path, folder)))
+def image_folders(folder: Path, masks: Collection[Path] = ()) -> Pictures:
+    """The pictures of an export that lie in such folders, and are none of its masks."""
+    found = (path for path in files(folder, PICTURES) if lies_with_images(path, folder))
+    return Pictures(folder, (path for path in found if path not in masks))
+
+
+def no_mask_folders(folder: Path) -> Pictures:
+    """The pictures of an export that lie in no folder named after masks."""
+    found = files(folder, PICTURES)
+    return Pictures(folder, (p for p in found if MASK_FOLDERS.isdisjoint(p.relative_to(folder).parts[:-1])))
 
 
 def composed(name: str) -> str:

@@ -40,7 +40,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     elif len(table) == 2 and table.raw_ids == {0: 0, 1: 1, VOID: VOID} and ids in ([0, 255], [255]):
         table = ClassTable(table.names, table.colours, {0: 0, 255: 1}, table.raw_colours)
     export = Export(dict(zip(table.names, table.colours, strict=True)), left_out=left_out)
-    pictures = image_folders(folder)
+    pictures = image_folders(folder, set(images) or set(masks))
     for path in found:
         name = path.relative_to(folder).as_posix()
         read_one = picture_masks.table_reader(path, table, path in coloured)

@@ -38,7 +38,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
         classes.pop(IGNORED, None)
         ids = {i: i for i in range(len(classes))} | {VOID: VOID}
     export = Export(classes)
-    pictures = image_folders(folder)
+    pictures = image_folders(folder, set(masks.values()))
     coloured = set()
     if table and table.raw_colours:
         coloured = picture_masks.with_colours(picture_masks.values_of(masks.values())[0])

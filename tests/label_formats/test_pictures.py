@@ -128,3 +128,25 @@ def test_images_of_one_name_in_folders_of_videos(tmp_path, write):
         assert image.picture.suffix == ".png"
         assert Path(image.name).parent.name in image.picture.relative_to(folder).parts
         assert not {"masks", "SegmentationClass"} & set(image.picture.relative_to(folder).parts)
+
+
+@pytest.mark.parametrize("place", ["images/masks", "frames/labels", "images/mine/gt"])
+def test_a_plain_mask_below_a_folder_of_images_is_no_image(tmp_path, place):
+    tools.write(tmp_path / f"{place}/street_000010.png", tools.car_mask(10).astype(np.uint8))
+    still = tmp_path / place.partition("/")[0] / "street_000010.jpg"
+    image = read_export(tmp_path, "plain", None).images[0]
+    assert image.picture is None
+    tools.write(still, STILL)
+    assert read_export(tmp_path, "plain", None).images[0].picture == still
+
+
+@pytest.mark.parametrize("write", [tools.coco, tools.label_studio])
+def test_a_mask_beside_json_is_no_image(tmp_path, write):
+    name = json.loads(write(tmp_path, [10]).read_text())
+    name = name["images"][0]["file_name"] if write is tools.coco else Path(name[0]["data"]["image"]).name
+    for folder in ("masks", "street/SegmentationClass"):
+        tools.write(tmp_path / folder / name, tools.car_mask(10).astype(np.uint8))
+    kind = write.__name__
+    assert read_export(tmp_path, kind, None).images[0].picture is None
+    tools.write(tmp_path / "stills" / name, STILL)
+    assert read_export(tmp_path, kind, None).images[0].picture == tmp_path / "stills" / name
