@@ -62,7 +62,6 @@ def help_of(module: str) -> str:
         contextlib.redirect_stdout(shown),
         contextlib.suppress(SystemExit),
         mock.patch.dict(os.environ, {"COLUMNS": "112"}),
-        mock.patch("os.cpu_count", return_value="the cores"),  # a default that is another on each machine
     ):
         import_module(module).main(["--help"])
     return shown.getvalue()

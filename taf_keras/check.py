@@ -31,7 +31,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from taf_keras import command
-from taf_keras.config import METHODS, SPLITS
+from taf_keras.config import METHODS, SPLITS, usable_cores
 from taf_keras.datasets.load import split_names
 from taf_keras.datasets.options import add_data_options, data_config
 from taf_keras.errors import require, require_one_of
@@ -78,7 +78,7 @@ def _options() -> command.Options:
         action="store_true",
         help="decode no images, read their first and last bytes as training does",
     )
-    add("--threads", type=int, default=os.cpu_count() or 1, help="files read at a time (the cores)")
+    add("--threads", type=int, default=usable_cores(), help="files read at a time (the cores)")
     add("--csv", type=Path, metavar="FILE", help="write the figures to this file, too")
     return options
 

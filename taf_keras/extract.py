@@ -16,11 +16,11 @@ stopped. Exit code: 0 all frames are there, 1 some are missing, 2 nothing could 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from taf_keras import command
+from taf_keras.config import usable_cores
 from taf_keras.datasets import manifest
 from taf_keras.errors import UserError
 from taf_keras.sizes import size_option
@@ -73,7 +73,7 @@ def _options(arguments: list[str] | None) -> dict:
     add("--search", type=int, default=8, help="how far key frames are looked for, frames, >= 1 (%(default)s)")
     insist = "take --index_offset=INT as it is, whatever the key frames say"
     add("--trust_offset", action="store_true", help=insist)
-    add("--jobs", type=int, default=os.cpu_count(), help="threads that resize, encode and write (the cores)")
+    add("--jobs", type=int, default=usable_cores(), help="threads that resize, encode and write (the cores)")
     options = vars(parser.parse_args(arguments))
 
     for name, lowest in (("temporal_context", 0), ("quality", 1), ("search", 1), ("jobs", 1)):

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from taf_keras import command
 from taf_keras.command_line import TRAIN
+from taf_keras.config import usable_cores
 from taf_keras.errors import UserError
 
 _POLL_SECONDS = 0.2
@@ -40,7 +41,7 @@ def free_addresses(count: int) -> list[str]:
 def start_worker(arguments: Sequence[str], addresses: Sequence[str], index: int) -> subprocess.Popen:
     """Starts one worker of the cluster with its share of the cores; its output is a pipe of text."""
     config = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}}
-    threads = str(max(1, (os.cpu_count() or 1) // len(addresses)))
+    threads = str(max(1, usable_cores() // len(addresses)))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads} | os.environ
     # Two workers cannot share a GPU.
     environment |= {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}

@@ -193,6 +193,12 @@ def test_models_and_objectives_use_keras_alone():
     refuse(wrong)
 
 
+def test_cores_are_counted_in_one_place():
+    """`os.cpu_count` counts those of the machine, of which a container or a scheduler may give a few."""
+    counting = [name(f) for f in python_files("taf_keras") if "cpu_count" in f.read_text(encoding="utf-8")]
+    assert counting == ["taf_keras/config.py"]
+
+
 def test_what_uses_keras_alone_is_imported_where_there_is_no_tensorflow():
     """Keras itself needs a backend, and comes first."""
     files = [file for file in python_files(*KERAS_ALONE) if name(file) not in TENSORFLOWS_OWN]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import cv2
 
 from taf_keras.clips.decode import read_image
 from taf_keras.clips.image_files import JPEG, inspect_image, read_bytes
+from taf_keras.config import usable_cores
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.files import write_bytes
 from taf_keras.progress import Progress
@@ -114,7 +114,7 @@ class VideoFile:
         wanted = {number + self.offset: path for number, path in targets.items() if number + self.offset >= 0}
         if wanted:
             with Progress(f"{self.name}: frames") as progress:
-                save_frames(self.source, wanted, size, QUALITY, os.cpu_count() or 1, progress)
+                save_frames(self.source, wanted, size, QUALITY, usable_cores(), progress)
         return {}
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from taf_keras.config import usable_cores
 from taf_keras.errors import UserError
 from taf_keras.experiments.plan import Job
 from taf_keras.files import writes
@@ -37,7 +38,7 @@ Executor = Callable[[Sequence[Job], Path, int, Sequence[str], IO], AbstractConte
 @contextmanager
 def local(_jobs, _folder, at_once: int, train: Sequence[str], lock: IO) -> Iterator[Begin]:
     """The executor of this machine: each run has its share of the cores, and holds the lock, too."""
-    threads = max(1, (os.cpu_count() or 1) // at_once)
+    threads = max(1, usable_cores() // at_once)
     processes = []
 
     def begin(job: Job):

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 import cv2
 import numpy as np
 
+from taf_keras.config import usable_cores
 from taf_keras.errors import UserError
 from taf_keras.streets.config import GENERATOR_VERSION, KEY_NUMBER, SPLITS, SyntheticConfig
 from taf_keras.streets.lighting import draw_appearance, light
@@ -82,7 +83,7 @@ def make_clips(
     count = config.clip_count(split)
     if processes is None:
         many = count * len(config.offsets(split)) >= _POOL_FROM_FRAMES
-        processes = (os.cpu_count() or 1) if many and _can_spawn() else 1
+        processes = usable_cores() if many and _can_spawn() else 1
     processes = min(processes, count)
     make = functools.partial(make_clip, config, split)
     if processes == 1:
