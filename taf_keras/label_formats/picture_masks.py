@@ -34,28 +34,40 @@ def reader(
     return partial(_read, path, table)
 
 
-def with_colours(found: Mapping[Path, np.ndarray]) -> set[Path]:
+def with_colours(found: Mapping[Path, np.ndarray], table: ClassTable | None) -> set[Path]:
     """Those masks of an export that hold colours.
 
-    Black alone, stored in grey or a palette, is a mask without any object, unless others hold ids.
+    Beside them, the grey of a class is its colour where it is no id. Black alone, stored in grey or a
+    palette, is a mask without any object, unless others hold ids.
 
     Args:
         found: the `values` of each mask.
     """
     coloured = {path for path, value in found.items() if value.ndim == 2}
-    ids = [value for value in found.values() if value.ndim == 1]
-    return set(found) if coloured and not any(value.any() for value in ids) else coloured
+    if not coloured:
+        return coloured
+    if table and table.raw_colours:
+        listed = {BLACK, *table.raw_colours}
+        greys = [grey for grey in range(256) if (grey, grey, grey) in listed]
+        coloured |= {
+            path
+            for path, value in found.items()
+            if np.isin(value, greys).all() and value.ndim == 1 and (table.lookup[value.astype(int)] < 0).any()
+        }
+    holds_ids = any(value.any() for path, value in found.items() if path not in coloured)
+    return coloured if holds_ids else set(found)
 
 
 def table_reader(path: Path, table: ClassTable, coloured: bool) -> Callable[[], np.ndarray]:
     """A function that reads a label map as `--classes` says.
 
     Args:
-        coloured: whether it holds colours. Then black that is no class's is what nobody has labelled.
+        coloured: whether it holds colours, and no ids. Then black that is no class's is what nobody has
+            labelled.
     """
     ids, colours = table.raw_ids, table.raw_colours
-    if coloured and colours and colours.get(BLACK, UNLABELLED) == UNLABELLED:
-        ids, colours = None, {**colours, BLACK: UNLABELLED}
+    if coloured and colours:
+        ids, colours = None, {BLACK: UNLABELLED, **colours}
     elif colours:
         colours = {colour: VOID if i == UNLABELLED else i for colour, i in colours.items()}
     return reader(path, list(table.names), ids, colours)

@@ -29,7 +29,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     found, left_out = picture_masks.values_of(list(images) or masks)
     if not found:
         raise UserError(f"no mask can be read: {left_out[0]}")
-    coloured = picture_masks.with_colours(found)
+    coloured = picture_masks.with_colours(found, table)
     ids = sorted({int(v) for value in found.values() if value.ndim == 1 for v in value})
     if table is None:
         if coloured or not (set(ids) <= {0, 1} or set(ids) <= {0, 255}):

@@ -41,7 +41,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     pictures = image_folders(folder, set(masks.values()))
     coloured = set()
     if table and table.raw_colours:
-        coloured = picture_masks.with_colours(picture_masks.values_of(masks.values())[0])
+        coloured = picture_masks.with_colours(picture_masks.values_of(masks.values())[0], table)
     for name, path in masks.items():
         if path in coloured:
             read_one = picture_masks.table_reader(path, table, coloured=True)
