@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -101,22 +102,61 @@ def _pixels(path: Path, header, mode: str) -> np.ndarray:
         raise BadFileError(path.name, f"is not a readable image: {first_line(error)}") from None
 
 
-def values(path: Path) -> np.ndarray:
-    """The values that occur: ids (count,), or colours (count, 3) of a picture that has others than grey."""
+def values(path: Path, table: ClassTable | None) -> np.ndarray:
+    """The values that occur: ids (count,), or colours (count, 3) of a picture that has others than grey.
+
+    Raises: BadFileError where it has no ids, or its palette's indices and colours tell other classes.
+    """
     header = _header(path)
     read = _pixels(path, header, "RGB" if header.mode in ("RGBA", "LA") else header.mode)
+    if read.dtype.kind == "f":
+        raise BadFileError(path.name, "holds fractions, not ids")
+    if header.mode == "P" and table and table.raw_colours:
+        indices = np.unique(read)
+        colours = _palette(header)[indices]
+        if _is_in_colours(indices, colours, table):
+            shown = {BLACK: VOID, **table.raw_colours}
+            shown = {colour: VOID if i == UNLABELLED else i for colour, i in shown.items()}
+            _read(path, replace(table, raw_colours=shown))  # refuses what the indices tell otherwise
+            return colours
     if read.ndim == 3 and (read == read[..., :1]).all():
         read = read[..., 0]
     pixels = read.reshape(-1, *read.shape[2:])
     return np.unique(pixels, axis=0 if pixels.ndim == 2 else None)
 
 
-def values_of(paths: Iterable[Path]) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
+def _palette(header) -> np.ndarray:
+    """uint8 (256, 3): red, green and blue of each index."""
+    palette = np.zeros((256, 3), np.uint8)
+    colours = np.uint8(header.getpalette("RGB")).reshape(-1, 3)
+    palette[: len(colours)] = colours
+    return palette
+
+
+def _is_in_colours(indices: np.ndarray, colours: np.ndarray, table: ClassTable) -> bool:
+    """Whether the palette has the classes' colours, and black is not the index of what has no colour.
+
+    Args:
+        indices, colours: those that a picture uses.
+    """
+    listed = table.raw_colours
+    shown = list(map(tuple, colours.tolist()))
+    if not any(map(any, shown)) or any(any(colour) and colour not in listed for colour in shown):
+        return False
+    if listed.get(BLACK, UNLABELLED) != UNLABELLED:
+        return True
+    by_index = [table.lookup[i] for i, colour in zip(indices, shown, strict=True) if not any(colour)]
+    return all(i < 0 or (i != VOID and i in listed.values()) for i in by_index)
+
+
+def values_of(
+    paths: Iterable[Path], table: ClassTable | None
+) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
     """The `values` of each mask, and what is wrong with those that cannot be read."""
     found, errors = {}, []
     for path in paths:
         try:
-            found[path] = values(path)
+            found[path] = values(path, table)
         except BadFileError as error:
             errors.append(error)
     return found, errors

@@ -26,7 +26,7 @@ def read(folder: Path, table: ClassTable | None) -> Export:
     """
     masks = _mask_files(folder)
     images = _images_beside(masks)
-    found, left_out = picture_masks.values_of(list(images) or masks)
+    found, left_out = picture_masks.values_of(list(images) or masks, table)
     if not found:
         raise UserError(f"no mask can be read: {left_out[0]}")
     coloured = picture_masks.with_colours(found, table)

@@ -38,10 +38,11 @@ def read(folder: Path, table: ClassTable | None) -> Export:
         classes.pop(IGNORED, None)
         ids = {i: i for i in range(len(classes))} | {VOID: VOID}
     export = Export(classes)
-    pictures = image_folders(folder, set(masks.values()))
-    coloured = set()
+    pictures, coloured = image_folders(folder, set(masks.values())), set()
     if table and table.raw_colours:
-        coloured = picture_masks.with_colours(picture_masks.values_of(masks.values())[0], table)
+        found, export.left_out = picture_masks.values_of(masks.values(), table)
+        masks = {name: path for name, path in masks.items() if path in found}
+        coloured = picture_masks.with_colours(found, table)
     for name, path in masks.items():
         if path in coloured:
             read_one = picture_masks.table_reader(path, table, coloured=True)
