@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from taf_keras.errors import UserError
 from taf_keras.label_formats.class_files import read_colours
-from taf_keras.label_formats.cvat_masks import coloured
+from taf_keras.label_formats.cvat_masks import coloured, table_in
 from taf_keras.label_formats.export import Colour, Export, class_name
 from taf_keras.label_formats.open_export import PICTURES, files, read_text
 from taf_keras.label_formats.pictures import Pictures
@@ -17,7 +17,7 @@ _ANNOTATIONS = "annot"
 
 def read(folder: Path) -> Export:
     """Black is what nobody labelled; the tables call it background or, as CamVid does, Void."""
-    table = next(path for path in files(folder, {".txt"}) if path.name == TABLE)
+    table = table_in(folder, TABLE)
     listed = _colours(table)
     masks = {}
     for path in files(folder, {".png"}):

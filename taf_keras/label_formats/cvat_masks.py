@@ -17,11 +17,19 @@ _BLACK = (0, 0, 0)
 
 def read(folder: Path) -> Export:
     """CVAT puts a class `background` into every table, in black: it is what nobody has labelled."""
-    table = next(path for path in files(folder, {".txt"}) if path.name == TABLE)
+    table = table_in(folder, TABLE)
     listed = read_colours(table)
     if missing := [name for name, colour in listed.items() if colour is None]:
         raise UserError(f"{table.name}: class {missing[0]} has no colour; CVAT writes NAME:RED,GREEN,BLUE::")
     return coloured(folder, mask_files(folder), listed)
+
+
+def table_in(folder: Path, name: str) -> Path:
+    """Raises: UserError for a folder without a file of this name."""
+    found = next((path for path in files(folder, {".txt"}) if path.name == name), None)
+    if found is None:
+        raise UserError(f"{folder.name}: has no {name}, which gives the classes their colours")
+    return found
 
 
 def mask_files(folder: Path) -> dict[str, Path]:

@@ -102,7 +102,7 @@ def _pixels(path: Path, header, mode: str) -> np.ndarray:
         raise BadFileError(path.name, f"is not a readable image: {first_line(error)}") from None
 
 
-def values(path: Path, table: ClassTable | None) -> np.ndarray:
+def values(path: Path, table: ClassTable | None = None) -> np.ndarray:
     """The values that occur: ids (count,), or colours (count, 3) of a picture that has others than grey.
 
     Raises: BadFileError where it has no ids, or its palette's indices and colours tell other classes.
@@ -150,7 +150,7 @@ def _is_in_colours(indices: np.ndarray, colours: np.ndarray, table: ClassTable) 
 
 
 def values_of(
-    paths: Iterable[Path], table: ClassTable | None
+    paths: Iterable[Path], table: ClassTable | None = None
 ) -> tuple[dict[Path, np.ndarray], list[BadFileError]]:
     """The `values` of each mask, and what is wrong with those that cannot be read."""
     found, errors = {}, []

@@ -197,3 +197,19 @@ def test_json_that_says_the_same_thing_in_other_types_ends_in_one_line(tmp_path)
             with contextlib.suppress(UserError):  # anything else would be a traceback
                 for image in read_export(path, "coco", None).images:
                     image.read()
+
+
+@pytest.mark.parametrize(
+    ("write", "table"),
+    [
+        (tools.cvat_masks, "labelmap.txt"),
+        (tools.camvid, "label_colors.txt"),
+        (tools.supervisely, "meta.json"),
+    ],
+)
+def test_a_format_without_its_table_is_refused(tmp_path, write, table):
+    folder = write(tmp_path / "export", [3])
+    next(folder.rglob(table)).unlink()
+    kind = "cvat_mask" if write is tools.cvat_masks else write.__name__
+    with pytest.raises(UserError, match=f"export: has no {table}, which "):
+        read_export(folder, kind, None)
