@@ -64,7 +64,8 @@ def _main(arguments: list[str] | None) -> int:
         print(f"left out: {error}", file=sys.stderr)
     if made.left_out:
         print(f"labels left out: {len(made.left_out)}, named above", file=sys.stderr)
-    first = next(iter(videos.values()))
+    labelled = {video for video, _ in made.pixels}
+    first = next(footage for name, footage in videos.items() if name in labelled)
     size = options.image_size or first.size
     print("\n".join(commands(options.output_dir, size, made.reach, first.source)))
     return 1 if made.left_out else 0

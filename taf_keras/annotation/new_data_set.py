@@ -114,7 +114,9 @@ def make_data_set(
     for name, footage in videos.items():
         footage.offset = before.videos.get(name, {}).get("index_offset", 0)
         notes += _compare(frames, footage, stills)
-    record = new_record(settings.background, videos, settings.image_size, before.lists)
+    labelled = {video for video, _ in frames.maps}  # of another, no image needs to be one that can be used
+    recorded = {name: footage for name, footage in videos.items() if name in labelled}
+    record = new_record(settings.background, recorded, settings.image_size, before.lists)
     old = labels_there(output_dir)
     if all(place in frames.maps for place in old):  # all labels are made anew
         kept: dict[Place, np.ndarray] = {}

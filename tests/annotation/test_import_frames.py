@@ -1,5 +1,6 @@
 """Frames that are image files already, imported once more after their folder has changed."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -114,6 +115,17 @@ def test_the_first_image_may_be_damaged(street, capsys):
     spoil(Path("frames/street/000008.png"), "damaged")
     assert street() == 0
     assert "frame left out: frames/street/000008.png" in capsys.readouterr().out
+
+
+def test_images_of_a_video_without_labels_need_not_be_frames(street, capsys):
+    """Depth beside each frame, say. Their folder is the first by its name."""
+    write_frames(ALL)
+    write_still(Path("frames/depth/000010.png"), 10)
+    spoil(Path("frames/depth/000010.png"), "16 bits")
+    assert street() == 0
+    assert "taf_keras.predict --model=runs/my_data/export frames/street " in capsys.readouterr().out
+    assert json.loads(Path("my_data/import.json").read_text())["videos"].keys() == {"street"}
+    assert street() == 0
 
 
 def test_images_of_which_none_can_be_used_are_refused(street, capsys):
