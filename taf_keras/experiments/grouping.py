@@ -30,18 +30,25 @@ def by_arm(runs: Iterable[Run]) -> dict[tuple[Config, int], list[Run]]:
     """{(settings, n): runs}, in their order. A seed that is there once more is in group n = 1, and so on:
     two versions of a program, say, have equal settings and must not be averaged.
 
-    Runs that lie in one folder stay together: a folder is in the first group that has none of its seeds. The
-    largest folder is in group 0.
+    Runs that lie in one folder stay together: a folder is in the first group that has none of its seeds. So
+    do the folders beside it, the arms of a sweep: first come those of the place with most runs.
     """
     runs = list(runs)
-    folders, again = {}, Counter()
+    folders, again, beside = {}, Counter(), Counter()
     for run in runs:
         place = _settings(run), os.path.dirname(os.path.abspath(run.folder))
         earlier = again[place, run.seed]  # runs of its seed in the folder
         folders.setdefault(place, []).append((run, earlier))
         again[place, run.seed] += 1
+        beside[os.path.dirname(place[1])] += 1
+
+    def rank(folder):
+        (_, path), own = folder
+        sweep = os.path.dirname(path)
+        return -beside[sweep], sweep, -len(own)
+
     taken, groups = set(), {}
-    for (settings, _), own in sorted(folders.items(), key=lambda folder: -len(folder[1])):
+    for (settings, _), own in sorted(folders.items(), key=rank):
         first = next(
             n for n in count() if not any((settings, n + earlier, run.seed) in taken for run, earlier in own)
         )

@@ -70,7 +70,7 @@ def uneven_training(runs: Iterable[tuple[str, Run]]) -> str:
             return (
                 f"warning: {arm}, seed {run.seed} was trained on other clips ({clips.get('count')}) than "
                 f"{other}, seed {asked.seed} ({there.get('count')}), with the same settings: the data have "
-                "changed between them; another --output_dir trains both anew"
+                "changed between them; in another folder both can be trained anew"
             )
     return ""
 

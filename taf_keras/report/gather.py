@@ -105,7 +105,10 @@ def _arms(runs: Sequence[Run]) -> tuple[list[FinishedArm], list[str]]:
     for (settings, n), own in groups.items():
         for run in own if n > 0 else ():
             beside = [each for each in own if each.folder.parent == run.folder.parent]
-            twin = next(each for each in (run, *beside) if (settings, each.seed) in first)
+            twin = next((each for each in (run, *beside) if (settings, each.seed) in first), None)
+            if twin is None:  # the others of its folder are in another group
+                twins.append(f"{run.folder}: has the settings and the seed of a run beside it")
+                continue
             lies = "" if twin is run else f"lies beside {twin.folder}, which "
             known = first[settings, twin.seed].folder
             twins.append(f"{run.folder}: {lies}has the settings and the seed of {known}")

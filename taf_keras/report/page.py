@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from taf_keras.experiments.comparison import uneven_classes
+from taf_keras.experiments.same_data import uneven_training
 from taf_keras.files import write_bytes, writes
 from taf_keras.pages.environment import environment
 from taf_keras.progress import clock
@@ -53,7 +54,7 @@ def _experiment(experiment: Experiment) -> dict:
             for metric, label in LABELS.items()
         ],
         "weights": weights(experiment),
-        "uneven": uneven_classes(experiment.results),
+        "uneven": [uneven_classes(experiment.results), uneven_training(_named(experiment))],
         "class_iou": classes(experiment, "per_class_iou"),
         "class_accuracy": classes(experiment, "per_class_accuracy"),
         "curves": [chart for column, chart in charts.items() if "/" not in column],
@@ -64,6 +65,10 @@ def _experiment(experiment: Experiment) -> dict:
         "command": _command(experiment, values, names),
         "runs": [(arm, *_run(run)) for arm, runs in by_arm for run in runs],
     }
+
+
+def _named(experiment: Experiment) -> list[tuple[str, Run]]:
+    return [(arm.name, run) for arm in experiment.arms for run in arm.runs]
 
 
 def _examples(runs: Iterable[Run]) -> tuple[int, list[dict]] | None:

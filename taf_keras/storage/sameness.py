@@ -29,11 +29,11 @@ def differences(old: dict, new: dict) -> list[str]:
 
 def require_same_classes(place, trained: Sequence[str], names: Sequence[str]) -> None:
     """Raises: UserError unless `trained`, the classes of the model at `place`, are those of the data set."""
-    for position, (there, here) in enumerate(zip_longest(trained, names, fillvalue="none")):
+    for position, (there, here) in enumerate(zip_longest(trained, names)):
         if there != here:
             raise UserError(
-                f"{place}: was trained on other classes: class {position} is {there} there, and {here} in "
-                "this data set"
+                f"{place}: was trained on other classes: class {position} is {there or 'none'} there, and "
+                f"{here or 'none'} in this data set"
             )
 
 

@@ -15,6 +15,7 @@ from taf_keras.clips.clip import Source
 from taf_keras.clips.image_files import read_bytes
 from taf_keras.evaluation.evaluate import evaluate_split, network_predictor
 from taf_keras.evaluation.network import load_network
+from taf_keras.evaluation.padding import padded
 from taf_keras.files import replaced, sha256, writes
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
@@ -58,7 +59,8 @@ def matrices_of_runs(
 
 def _evaluate(run: Run, checkpoint: Path, footage: Footage, on_progress) -> np.ndarray:
     config, split = run.config, footage.split
-    predict = network_predictor(load_network(config, split.classes.names, checkpoint))
+    network = load_network(config, split.classes.names, checkpoint)
+    predict = padded(network_predictor(network), "give another --split")
     batch = config.runtime.eval_batch_size
     return evaluate_split(predict, split, footage.image_size, footage.threads, on_progress, batch)[1]
 

@@ -16,6 +16,7 @@ from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.charts import log_picture, save_chart
 from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.experiments.comparison import uneven_classes
+from taf_keras.experiments.same_data import uneven_training
 from taf_keras.files import writes
 from taf_keras.progress import Progress
 from taf_keras.storage.run import Run
@@ -95,6 +96,8 @@ def run_study(
     named = [(arm.name, run) for arm in arms for run in arm.runs]
     runs = [run for _, run in named]
     _check_branch(study, branch, runs)
+    if warning := uneven_training(named):
+        print(warning, file=sys.stderr)
     checkpoints = list(map(reported_checkpoint, runs))
     data, split = common_data(runs, split, data_dir)
     prepare()
@@ -105,16 +108,18 @@ def run_study(
     folder = Path(output_dir) if output_dir else runs[0].folder / "studies"
     with writes(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    needs_memory = out_of_memory("smaller images need less")
     if chosen.measure is None:
         groups = groups_of(footage.split.clips, expression)
-        matrices = matrices_of_runs(runs, checkpoints, footage, folder / "confusion")
+        with needs_memory:
+            matrices = matrices_of_runs(runs, checkpoints, footage, folder / "confusion")
         results = [(name, run.seed, own) for (name, run), own in zip(named, matrices, strict=True)]
         table = difference.compare(results, footage.split.classes.names, groups)
         print(difference.describe(table))
         if warning := uneven_classes(difference.counted_classes(results)):
             print(warning, file=sys.stderr)
     else:
-        with out_of_memory("smaller images need less"):
+        with needs_memory:
             table = _measure(study, named, checkpoints, footage, branch)
 
     numbers = folder / f"{study}.csv"

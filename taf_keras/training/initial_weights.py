@@ -43,7 +43,8 @@ def build_network(config: Config, classes: int) -> tuple[keras.Model, Config]:
 def load_initial_weights(config: Config, run: Run, network: keras.Model, class_names: Sequence[str]) -> None:
     """Gives the network of a run that begins with `init_from` all weights of that run that fit; says which.
 
-    What depends on the number of classes is copied class by class, by their names.
+    What depends on the number of classes is copied class by class, by their names. The state of what
+    samples, such as dropout, is no weight: `--seed` decides it.
 
     Raises: UserError for a run of another network, of which nothing fits.
     """
@@ -58,8 +59,8 @@ def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     shared = [name for name in class_names if name in names]
     to, of = ([table.index(name) for name in shared] for table in (list(class_names), names))
     places, fitting = _places(network, trained), 0
-    for variable, place in zip(network.variables, places, strict=True):
-        value = None if place is None else np.asarray(trained.variables[place])
+    for variable, place in zip(network.weights, places, strict=True):
+        value = None if place is None else np.asarray(trained.weights[place])
         if value is None or value.ndim != len(variable.shape):
             continue
         axes = of_classes.get(place, set())
@@ -77,7 +78,7 @@ def _copied(run: Run, network: keras.Model, class_names: Sequence[str]) -> str:
     if not fitting:
         raise UserError(f"--init_from={run.folder}: none of its weights fits {network.name}")
     new = [name for name in class_names if name not in names]
-    text = f"{fitting} of {len(network.variables)} weights of {run.folder}"
+    text = f"{fitting} of {len(network.weights)} weights of {run.folder}"
     return f"{text}; classes that it does not know: {', '.join(new)}" if new else text
 
 
@@ -86,12 +87,12 @@ def _with(model: ModelConfig, weights: str) -> ModelConfig:
 
 
 def _places(network: keras.Model, trained: keras.Model) -> list[int | None]:
-    """For each variable of `network` the place of its like in `trained`: by order, or else by path.
+    """For each weight of `network` the place of its like in `trained`: by order, or else by path.
 
     By order, since Keras counts on in the names that it gives to layers: the second network of a process has
     others. By path where the networks are not the same, so that what they share is still found.
     """
-    paths = [[variable.path for variable in each.variables] for each in (network, trained)]
+    paths = [[variable.path for variable in each.weights] for each in (network, trained)]
     uncounted, other = ([re.sub(r"_\d+(?=/)", "", path) for path in each] for each in paths)
     if uncounted == other:
         return list(range(len(uncounted)))
@@ -101,7 +102,7 @@ def _places(network: keras.Model, trained: keras.Model) -> list[int | None]:
 
 def _of_classes(model: ModelConfig, count: int) -> dict[int, set[int]]:
     """Place -> axes of variables whose shape depends on the number of classes: one more shows which."""
-    few, more = (build_model(_with(model, "random"), n).variables for n in (count, count + 1))
+    few, more = (build_model(_with(model, "random"), n).weights for n in (count, count + 1))
     changed = {}
     for place, (variable, other) in enumerate(zip(few, more, strict=True)):
         sides = enumerate(zip(variable.shape, other.shape, strict=True))

@@ -15,6 +15,7 @@ from taf_keras.devices import out_of_memory, prepare
 from taf_keras.errors import BadFileError, UserError
 from taf_keras.evaluation.evaluate import Predict, confusion_matrix, metrics, network_predictor
 from taf_keras.evaluation.network import load_network, reported_checkpoint
+from taf_keras.evaluation.padding import padded
 from taf_keras.files import writes
 from taf_keras.inspection.check import load_checked
 from taf_keras.pipeline.examples import read_key_frame
@@ -56,8 +57,10 @@ def view(
     run.check_classes(classes.names)
     source = reported_checkpoint(run)
     clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.threads)
-    predict = network_predictor(load_network(config, classes.names, source))
-    with Progress(f"evaluating {clips.name}") as progress, out_of_memory("smaller images need less"):
+    needs_memory = out_of_memory("smaller images need less")
+    labels = needs_memory(network_predictor(load_network(config, classes.names, source)))
+    predict = padded(labels, "give another --split")
+    with Progress(f"evaluating {clips.name}") as progress:
         matrices = _confusion_matrices(predict, clips, data.image_size, progress)
     positions, which = chosen_clips(_pixel_accuracy(matrices), max_clips)
     if not positions:

@@ -14,7 +14,10 @@ from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.evaluation.padding import padded
 from taf_keras.evaluation.run import evaluate
 from taf_keras.storage.run import Run
+from taf_keras.studies.confusions import matrices_of_runs
+from taf_keras.studies.footage import load_footage
 from taf_keras.training.run import train
+from taf_keras.viewer.run import view
 
 U_NET = """
 import keras
@@ -105,7 +108,7 @@ def run_with_other_test_frames(request, tmp_path, untraced) -> Run:
 
 
 @pytest.mark.parametrize("run_with_other_test_frames", ["None, None"], indirect=True)
-def test_a_split_of_another_size_is_evaluated_with_a_border(run_with_other_test_frames):
+def test_a_split_of_another_size_is_evaluated_with_a_border(run_with_other_test_frames, tmp_path):
     run = run_with_other_test_frames
     split = load_split(run.config.data, "test")
     network = load_network(run.config, split.classes.names, reported_checkpoint(run))
@@ -126,6 +129,11 @@ def test_a_split_of_another_size_is_evaluated_with_a_border(run_with_other_test_
     found = evaluate(str(run.folder), "test")
     assert found["pixel_accuracy"] == expected["pixel_accuracy"]
     assert found["per_class_iou"] == expected["per_class_iou"]
+    footage = load_footage(run.config.data, "test", (0,), None, 1)
+    (kept,) = matrices_of_runs([run], [reported_checkpoint(run)], footage, tmp_path / "confusion")
+    np.testing.assert_array_equal(kept, matrices)
+    assert view(run, tmp_path / "view", "test") == []  # no frame that could not be read
+
     several = evaluate(str(run.folder), "test", scales=(0.5, 1.5), flip=True)
     assert several["frames"] == 2
 

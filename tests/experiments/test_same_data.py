@@ -79,7 +79,7 @@ def test_other_clips_by_the_same_settings_are_named(run, own, other):
     seed = int("--seed=1" in other)
     assert uneven_training(pair) == (
         f"warning: taf, seed {seed} was trained on other clips (3) than base, seed 0 (2), with the same "
-        "settings: the data have changed between them; another --output_dir trains both anew"
+        "settings: the data have changed between them; in another folder both can be trained anew"
     )
     assert uneven_training([("base", run(*own, clips="ab")), ("taf", run(*other, clips="ab"))]) == ""
 

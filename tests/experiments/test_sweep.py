@@ -105,7 +105,7 @@ def test_runs_before_and_after_labels_were_added_are_not_compared_without_a_word
         "warning: base, seed 0 was evaluated on test, 1 frames; taf, seed 0 on test, 20 frames: between such "
         "runs differences are left out",
         "warning: taf, seed 0 was trained on other clips (2) than base, seed 0 (1), with the same settings: "
-        "the data have changed between them; another --output_dir trains both anew",
+        "the data have changed between them; in another folder both can be trained anew",
     ]
     assert list(pd.read_csv(folder / "runs.csv").evaluated_on) == ["test, 1 frames", "test, 20 frames"]
 

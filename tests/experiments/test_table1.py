@@ -82,7 +82,7 @@ def test_rows_on_other_frames_have_no_gain(tmp_path, camvid, capsys):
         f"warning: {base} was evaluated on test, 1 frames; {taf} on test, 20 frames: between such runs "
         "differences are left out",
         f"warning: {taf} was trained on other clips (2) than {base} (1), with the same settings: the data "
-        "have changed between them; another --output_dir trains both anew",
+        "have changed between them; in another folder both can be trained anew",
     ]
 
 

@@ -181,6 +181,42 @@ def test_runs_that_are_there_twice_are_left_out_with_those_beside_them(tmp_path)
     ]
 
 
+def test_a_run_beside_its_own_twin_is_left_out(tmp_path):
+    """Though none of the seeds beside it is in the arm that is shown."""
+    for seed in range(4):
+        write_run(tmp_path / "sweep" / "taf" / f"seed-{seed}", Config(), seed, 0.3)
+    for name, seed in (("first", 0), ("b", 9), ("b_again", 9)):
+        write_run(tmp_path / "mine" / name, Config(), seed, 0.3)
+    (experiment,), left_out = report.group(report.gather([tmp_path])[0])
+    assert [[run.seed for run in arm.runs] for arm in experiment.arms] == [[0, 1, 2, 3]]
+    assert sorted(line.split(": ")[0] for line in left_out) == [
+        f"{tmp_path}/mine/{name}" for name in ("b", "b_again", "first")
+    ]
+    assert f"{tmp_path}/mine/b_again: has the settings and the seed of a run beside it" in left_out
+
+
+def test_arms_of_a_sweep_stay_together(tmp_path):
+    """Of two sweeps with equal settings, no arm is compared with one of the other."""
+    for sweep, baselines, tafs in (("v1", 5, 3), ("v2", 3, 5)):
+        for arm, config, seeds in (("baseline", BASELINE, baselines), ("taf", Config(), tafs)):
+            for seed in range(seeds):
+                write_run(tmp_path / sweep / arm / f"seed-{seed}", config, seed, 0.3)
+    (experiment,), left_out = report.group(report.gather([tmp_path])[0])
+    shown = [(arm.name, len(arm.runs), arm.runs[0].folder.parents[1].name) for arm in experiment.arms]
+    assert shown == [("baseline", 5, "v1"), ("taf", 3, "v1")]
+    assert len(left_out) == 8
+
+
+def test_the_page_says_where_runs_were_trained_on_other_clips(tmp_path):
+    runs = tmp_path / "runs"
+    for name, config, clips in (("baseline", BASELINE, 2), ("taf", Config(), 3)):
+        config_file = write_run(runs / name / "seed-0", config, 0, 0.3) / "config.json"
+        trained = {"train_clips": {"count": clips, "sha256": str(clips)}}
+        config_file.write_text(json.dumps(json.loads(config_file.read_text()) | trained))
+    text = Elements(make_page(runs)).text
+    assert "warning: taf, seed 0 was trained on other clips (3) than baseline, seed 0 (2), with" in text
+
+
 def test_given_rates_are_no_measured_ones(tmp_path):
     """Also where `--rates_from` is given to all arms."""
     for seed in range(2):

@@ -36,6 +36,7 @@ def evaluations(monkeypatch) -> Evaluations:
     made = Evaluations()
     monkeypatch.setattr(confusions, "load_network", lambda config, names, checkpoint: checkpoint)
     monkeypatch.setattr(confusions, "network_predictor", lambda network: network)
+    monkeypatch.setattr(confusions, "padded", lambda predict, _: predict)
     monkeypatch.setattr(confusions, "evaluate_split", made.evaluate_split)
     return made
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from taf_keras.errors import UserError
@@ -101,6 +102,25 @@ def test_differences_between_models_over_clips_and_seeds(runs, finished_run, tmp
     assert "kept    4 of 4 runs" in capsys.readouterr().out
     assert (again.groups == 1).all()
     pd.testing.assert_series_equal(again.difference, table.difference)
+
+
+def test_other_training_clips_are_named_and_so_is_memory_that_is_short(runs, tmp_path, monkeypatch, capsys):
+    for name, clips in (("first", 2), ("second", 3)):
+        folder = tmp_path / name / "seed-0"
+        shutil.copytree(runs / "seed-0", folder)
+        config = json.loads((folder / "config.json").read_text())
+        config |= {"train_clips": {"count": clips, "sha256": str(clips)}}
+        config["taf"]["weight"] = clips
+        (folder / "config.json").write_text(json.dumps(config))
+
+    def exhausted(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(f"{MODULE}.matrices_of_runs", exhausted)
+    with pytest.raises(UserError, match=r"^the device has no memory left: smaller images need less$"):
+        run_study("difference", [str(tmp_path / "first"), str(tmp_path / "second")])
+    err = capsys.readouterr().err
+    assert "warning: second/seed-0, seed 0 was trained on other clips (3) than first/seed-0, seed 0 (2)" in err
 
 
 def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What a network begins with: ImageNet's weights where they can be had, or those of a run that has ended."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from taf_keras.config import Config, ModelConfig, TrainingConfig
 from taf_keras.errors import UserError
 from taf_keras.models.build import build_model
 from taf_keras.storage.run import Run
+from taf_keras.training import initial_weights
 from taf_keras.training.initial_weights import build_network, load_initial_weights
 from taf_keras.training.run import train
 
@@ -147,3 +149,30 @@ def test_a_network_of_which_nothing_fits_is_refused(begin):
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"init_from=.*nowhere: is not the model_dir of a run that has ended"):
         train(Config(training=TrainingConfig(init_from=str(tmp_path / "nowhere"))))
+
+
+def with_dropout(seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Dropout(0.5)(image)))
+
+
+def test_what_samples_stays_as_the_seed_has_it(monkeypatch, capsys):
+    """Or all seeds of a sweep with --init_from would draw the same dropout masks."""
+    trained, network = with_dropout(1), with_dropout(2)
+    run = SimpleNamespace(metrics={"per_class_iou": {"a": 0.5, "b": 0.5}}, config=None, folder="first")
+    for name, value in (
+        ("load_network", trained),
+        ("reported_checkpoint", None),
+        ("latest", None),
+        ("Run", run),
+    ):
+        monkeypatch.setattr(initial_weights, name, lambda *_, value=value: value)
+    (state,) = (v for v in network.variables if "seed_generator" in v.path)
+    before = np.array(state)
+    config = Config(training=TrainingConfig(init_from="first"))
+    load_initial_weights(config, SimpleNamespace(checkpoints=None), network, ("a", "b"))
+    np.testing.assert_array_equal(network.get_layer(index=2).kernel, trained.get_layer(index=2).kernel)
+    np.testing.assert_array_equal(state, before)
+    assert (before != np.array(next(v for v in trained.variables if "seed_generator" in v.path))).any()
+    assert capsys.readouterr().out == "begins with 2 of 2 weights of first\n"
