@@ -120,7 +120,7 @@ def test_other_training_clips_are_named_and_so_is_memory_that_is_short(runs, tmp
     with pytest.raises(UserError, match=r"^the device has no memory left: smaller images need less$"):
         run_study("difference", [str(tmp_path / "first"), str(tmp_path / "second")])
     err = capsys.readouterr().err
-    assert "warning: second/seed-0, seed 0 was trained on other clips (3) than first/seed-0, seed 0 (2)" in err
+    assert "second/seed-0, seed 0 was trained on other clips (3) than first/seed-0, seed 0 (2)" in err
 
 
 def test_what_cannot_be_studied_is_refused_at_once(runs, tmp_path, monkeypatch):
