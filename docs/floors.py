@@ -11,6 +11,7 @@ import textwrap
 from html import escape
 from pathlib import Path
 
+from docs.command_line import commands
 from taf_keras import command
 
 ROOT = Path(__file__).parents[1]
@@ -49,11 +50,10 @@ def floors() -> list[dict[str, str]]:
 
 def svg(built: list[dict[str, str]]) -> str:
     """The floors as boxes, the ground at the bottom and the commands on top."""
-    top = "train.py, evaluate.py, flags/; check, advise, extract, pack, predict, sweep, table1, local_cluster"
-    ground = (
-        "config.py, settings.py, errors.py, files.py, sizes.py, tables.py, progress.py, devices.py, "
-        "allocator.py"
-    )
+    above = [name.removeprefix("taf_keras.") for name in commands()]
+    below = {path.stem for path in LIBRARY.glob("[!_]*.py")} - set(above)
+    top = f"train.py, evaluate.py, flags/; {', '.join(above)}"
+    ground = ", ".join(f"{name}.py" for name in sorted(below))
     width = max(map(len, built)) * (_BOX + _GAP) + _GAP
     height = (len(built) + 2) * (_TALL + _GAP) + _GAP
     parts = [
@@ -68,7 +68,7 @@ def svg(built: list[dict[str, str]]) -> str:
         place = f'x="{x:g}" y="{y:g}" width="{wide:g}" height="{_TALL}"'
         parts.append(f'<rect {place} rx="6" fill="{fill}" stroke="#0072B2"/>')
         write(x, y + 20, name, 'font-size="14" font-weight="bold"')
-        for i, line in enumerate(textwrap.wrap(sentence, int(wide / 5.6))):
+        for i, line in enumerate(textwrap.wrap(sentence, int((wide - 20) / 6.2))):
             write(x, y + 37 + 14 * i, line, 'font-size="11" fill="#333333"')
 
     for level, floor in enumerate([{"commands": top}, *reversed(built), {"ground": ground}]):
