@@ -336,21 +336,24 @@ def test_damaged_metrics_are_named(content, run):
     assert refusal(gather, [run.folder]).endswith("no run here has ended (config.json and metrics.json)")
 
 
-BAD_HISTORIES = [
-    "",
-    "epoch\n<script>\n",
-    "loss\n1\n",
-    "epoch,loss\n0,1,2\n1\n",
-    b"\xff\xfe\0",
-    b"epoch,loss\n0,\0\n",
-]
+BAD_HISTORIES = {  # what a report takes of each: (rows, columns) of numbers, or None where it names the file
+    b"": None,
+    b"epoch\n<script>\n": (0, []),
+    b"loss\n1\n": None,
+    b"epoch,loss\n0,1,2\n1\n": (1, ["loss"]),
+    b"\xff\xfe\0": None,
+    b"epoch,loss\n0,\0\n": (1, ["loss"]),
+}
 
 
-@pytest.mark.parametrize("content", BAD_HISTORIES, ids=range(len(BAD_HISTORIES)))
-def test_a_damaged_history_is_refused_or_harmless(content, run):
-    run.history_file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    for history in read_histories([run]):
-        assert all(dtype.kind in "fiu" for dtype in history.dtypes)
+@pytest.mark.parametrize(("content", "taken"), BAD_HISTORIES.items(), ids=range(len(BAD_HISTORIES)))
+def test_a_damaged_history_is_refused_or_harmless(content, taken, run):
+    run.history_file.write_bytes(content)
+    histories, damaged = read_histories([run])
+    assert [(len(history), list(history)) for history in histories] == ([taken] if taken else [])
+    assert all(dtype.kind in "fiu" for history in histories for dtype in history.dtypes)
+    assert len(damaged) == (taken is None)
+    assert all(line.startswith(f"{run.history_file}: damaged: ") and "\n" not in line for line in damaged)
     assert job(run).epochs_done <= 2
     try:
         assert len(WriteHistory(run.history_file, first_epoch=1).rows) <= 1

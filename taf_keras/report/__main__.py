@@ -31,8 +31,7 @@ def _main(arguments: list[str] | None) -> None:
 
     from taf_keras.report.page import write_page  # matplotlib takes a second to import
 
-    write_page(options.output, experiments, options.folders, left_out + twins)
-    for line in left_out + twins:
+    for line in write_page(options.output, experiments, options.folders, left_out + twins):
         print(f"left out  {line}")
     size = options.output.stat().st_size / 1e6
     print(f"wrote     {options.output}: {len(runs) - len(twins)} runs, {size:.1f} MB")

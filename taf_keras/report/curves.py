@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from taf_keras.errors import first_line
 from taf_keras.evaluation.charts import COLOURS, new_chart
 from taf_keras.storage.run import Run
 
@@ -30,17 +31,20 @@ _CURVES = {
 }
 
 
-def read_histories(runs: Iterable[Run]) -> list[pd.DataFrame]:
-    """history.csv of each run, indexed by epoch (from 0); nothing for a run without a sound one."""
-    histories = []
+def read_histories(runs: Iterable[Run]) -> tuple[list[pd.DataFrame], list[str]]:
+    """history.csv of each run that has one, indexed by epoch (from 0); and a line for each damaged one."""
+    histories, damaged = [], []
     for run in runs:
         try:
             history = pd.read_csv(run.history_file).apply(pd.to_numeric, errors="coerce")
             history = history.replace([np.inf, -np.inf], np.nan)
             histories.append(history.drop_duplicates("epoch").dropna(subset="epoch").set_index("epoch"))
-        except (OSError, ValueError, KeyError):
-            continue
-    return histories
+        except FileNotFoundError:
+            continue  # it was not copied along
+        except (OSError, ValueError, KeyError) as error:
+            reason = "no column epoch" if isinstance(error, KeyError) else first_line(error)
+            damaged.append(f"{run.history_file}: damaged: {reason}: this run is in no learning curve")
+    return histories, damaged
 
 
 def plot_curves(arms: Sequence[Sequence[pd.DataFrame]]) -> dict[str, tuple[str, bytes]]:

@@ -6,6 +6,7 @@ import base64
 import math
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from taf_keras.experiments.comparison import uneven_classes
@@ -23,29 +24,37 @@ _EXAMPLES = ("best", "median", "worst")  # of `pictures.write_pictures`
 _LABEL_MAPS = {"label_ids", "pictures"}  # folders of evaluate.py --save_label_ids and of taf_keras.view
 
 
-def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[Path], left_out) -> None:
-    """Writes the page; it holds its pictures and needs nothing else."""
+def write_page(path: Path, experiments: Sequence[Experiment], folders: Sequence[Path], left_out) -> list[str]:
+    """Writes the page; it holds its pictures and needs nothing else.
+
+    Returns: the lines of `left_out`, and one for each run whose learning curve cannot be read.
+    """
+    shown, damaged = zip(*map(_experiment, experiments), strict=True)
+    left_out = [*left_out, *chain(*damaged)]
     page = environment(Path(__file__).parent).get_template("report.html.jinja")
     text = page.render(
         title=f"Report on {', '.join(map(str, folders))}",
         labels=list(LABELS.values()),
-        experiments=[_experiment(experiment) for experiment in experiments],
+        experiments=shown,
         figures=_figures(folders),
         left_out=left_out,
     )
     with writes(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, text.encode("utf-8", "replace"))  # a file's name need not be text
+    return left_out
 
 
-def _experiment(experiment: Experiment) -> dict:
+def _experiment(experiment: Experiment) -> tuple[dict, list[str]]:
+    """What the page shows of it, and a line for each run whose learning curve cannot be read."""
     arms = [{"name": arm.name, "colour": arm_colour(i)} for i, arm in enumerate(experiment.arms)]
     by_arm = list(zip(arms, (arm.runs for arm in experiment.arms), strict=True))
     values = [settings(arm.config) for arm in experiment.arms]
     names = differing(values)
-    curves = plot_curves([read_histories(runs) for _, runs in by_arm])
+    histories, damaged = zip(*(read_histories(runs) for _, runs in by_arm), strict=True)
+    curves = plot_curves(histories)
     charts = {column: _picture(svg, "svg+xml", title) for column, (title, svg) in curves.items()}
-    return {
+    found = {
         "title": experiment.title,
         "reference": experiment.reference,
         "arms": arms,
@@ -65,6 +74,7 @@ def _experiment(experiment: Experiment) -> dict:
         "command": _command(experiment, values, names),
         "runs": [(arm, *_run(run)) for arm, runs in by_arm for run in runs],
     }
+    return found, list(chain(*damaged))
 
 
 def _named(experiment: Experiment) -> list[tuple[str, Run]]:

@@ -159,12 +159,20 @@ def test_runs_that_have_no_result_are_left_out_and_named(runs, capsys):
         f"{runs}/c/seed-0/config.json: damaged",
         f"{runs}/c2/seed-0/metrics.json: damaged",
         f"{runs}/d/seed-0: has the settings and the seed of {runs}/taf/seed-0",
+        f"{runs}/e/seed-0/history.csv: damaged: ",
     ):
         assert f"left out  {line}" in out
         assert html.escape(line) in page
     assert "no run here has ended" in refusal(capsys, runs / "a")
     with pytest.raises(UserError, match="is not a folder"):
         report.gather([runs / "nowhere"])
+
+
+def test_a_run_without_a_learning_curve_is_not_left_out(runs, capsys):
+    """Its history.csv may not have been copied along."""
+    (runs / "taf" / "seed-0" / "history.csv").unlink()
+    make_page(runs)
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_runs_that_are_there_twice_are_left_out_with_those_beside_them(tmp_path):
