@@ -136,6 +136,8 @@ def _palette(header) -> np.ndarray:
 def _is_in_colours(indices: np.ndarray, colours: np.ndarray, table: ClassTable) -> bool:
     """Whether the palette has the classes' colours, and black is not the index of what has no colour.
 
+    A short palette is filled up with black, also at 255, which is void.
+
     Args:
         indices, colours: those that a picture uses.
     """
@@ -143,10 +145,9 @@ def _is_in_colours(indices: np.ndarray, colours: np.ndarray, table: ClassTable) 
     shown = list(map(tuple, colours.tolist()))
     if not any(map(any, shown)) or any(any(colour) and colour not in listed for colour in shown):
         return False
-    if listed.get(BLACK, UNLABELLED) != UNLABELLED:
-        return True
+    black = listed.get(BLACK, UNLABELLED)
     by_index = [table.lookup[i] for i, colour in zip(indices, shown, strict=True) if not any(colour)]
-    return all(i < 0 or (i != VOID and i in listed.values()) for i in by_index)
+    return all(i < 0 or i == black or (i != VOID and i in listed.values()) for i in by_index)
 
 
 def values_of(

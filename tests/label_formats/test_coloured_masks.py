@@ -108,6 +108,13 @@ def test_black_at_the_index_of_what_has_no_colour_is_that(tmp_path, place, first
     assert values(read((tmp_path / place).parent, classes)) == expected
 
 
+def test_void_beyond_a_palette_stays_void(tmp_path):
+    """Tools fill it up with black, which is the colour of a class here."""
+    palette(tmp_path / "export/SegmentationClass/street_000001.png", (1, 255), BLACK, TREE, *[BLACK] * 254)
+    classes = listed(tmp_path / "names.txt", background=BLACK, tree=TREE, road=ROAD)
+    assert values(read(tmp_path / "export", classes)) == [[1, VOID]]
+
+
 def test_other_palettes_hold_indices(tmp_path):
     palette(tmp_path / "masks/street_000001.png", (0, 1), BLACK, (128, 0, 0), (0, 128, 0))
     palette(tmp_path / "masks/street_000002.png", (0, 0), BLACK, (128, 0, 0), (0, 128, 0))
