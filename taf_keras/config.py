@@ -138,8 +138,8 @@ class DataConfig:
         test_clips: Number of test clips of --dataset=synthetic, {bound}. Default: ours.
         drift: Scale of the changes of light and colour in --dataset=synthetic, {brief}; 0 is constant light.
             Default: ours.
-        eval_split: Split of metrics.json; auto is test where the data set has one, else val. The paper: test
-            on CamVid, val on Cityscapes (Table 1).
+        eval_split: Split of metrics.json; auto is test where the data set has one, else val, else train. The
+            paper: test on CamVid, val on Cityscapes (Table 1).
         on_bad_file: What a file that cannot be used does: refuse stops before training; skip leaves it out,
             names it and counts it in metrics.json. Default: ours.
         allow_outside_files: Let a manifest name files outside --data_dir. Default: ours, since a list made by

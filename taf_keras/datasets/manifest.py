@@ -104,7 +104,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _has_labels(data_dir: str, count: int) -> bool:
-    """Whether train.csv has as many labelled frames. It is read no further: it may have millions."""
+    """Whether train.csv has as many labelled frames. Rows are parsed no further: there may be millions."""
     listed, labels = _Listed(data_dir, True), 0
     try:
         class_table(data_dir)

@@ -18,9 +18,10 @@ from collections.abc import Callable
 import numpy as np
 
 from taf_keras.clips.clip import Clip, Frame, Split
+from taf_keras.config import SPLITS
 from taf_keras.errors import UserError
 from taf_keras.streets import cache
-from taf_keras.streets.config import CLASSES, GENERATOR_VERSION, KEY_NUMBER, SPLITS, SyntheticConfig
+from taf_keras.streets.config import CLASSES, GENERATOR_VERSION, KEY_NUMBER, SyntheticConfig
 from taf_keras.streets.generate import make_clips
 
 __all__ = ["CLASSES", "GENERATOR_VERSION", "SyntheticConfig", "load_split"]

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from taf_keras.config import SPLITS
 from taf_keras.errors import UserError
 from taf_keras.files import default_cache_dir, sha256
-from taf_keras.streets.config import GENERATOR_VERSION, SPLITS, SyntheticConfig
+from taf_keras.streets.config import GENERATOR_VERSION, SyntheticConfig
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images (clips, frames, height, width, 3), labels (…, width)
 

@@ -11,7 +11,6 @@ from taf_keras.errors import UserError
 GENERATOR_VERSION = (
     1  # raise it whenever one pixel of any clip changes: it is part of every seed and cache key
 )
-SPLITS = ("train", "val", "test")
 SPARSE_OFFSETS = (
     -14,
     -7,
@@ -94,7 +93,7 @@ class SyntheticConfig:
             raise UserError("synthetic data: drift_correlation_frames must be above 0, got 0")
 
     def clip_count(self, split: str) -> int:
-        """Number of clips of `split`, one of `SPLITS`."""
+        """Number of clips of `split`: train, val or test."""
         return {"train": self.train_clips, "val": self.val_clips, "test": self.test_clips}[split]
 
     def offsets(self, split: str) -> tuple[int, ...]:

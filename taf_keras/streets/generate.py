@@ -13,9 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 import cv2
 import numpy as np
 
-from taf_keras.config import usable_cores
+from taf_keras.config import SPLITS, usable_cores
 from taf_keras.errors import UserError
-from taf_keras.streets.config import GENERATOR_VERSION, KEY_NUMBER, SPLITS, SyntheticConfig
+from taf_keras.streets.config import GENERATOR_VERSION, KEY_NUMBER, SyntheticConfig
 from taf_keras.streets.lighting import draw_appearance, light
 from taf_keras.streets.motion import draw_path
 from taf_keras.streets.render import render

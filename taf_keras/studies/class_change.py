@@ -70,7 +70,7 @@ def plot(table: pd.DataFrame, footage: Footage):
     for axes, (rows, column) in zip(panels, charts.values(), strict=True):
         for i, name in enumerate(footage.split.classes.names):
             if name in set(rows["class"]):
-                add_curve(axes, rows[rows["class"] == name], "interval_frames", column, i, name)
+                add_curve(axes, rows[rows["class"] == name], column, i, name)
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
     names = [name for name in footage.split.classes.names if name in handles]

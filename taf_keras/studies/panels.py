@@ -9,6 +9,7 @@ import pandas as pd
 from taf_keras.evaluation.charts import COLOURS, new_figure, series_style
 from taf_keras.experiments.comparison import mean_and_error
 
+_X = "interval_frames"
 _LINES = ("-", "--", ":")
 
 
@@ -35,17 +36,17 @@ def new_panels(
     return figure, panels[: len(titles)]
 
 
-def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str, scale: float = 1) -> None:
-    """Plots y over x, the mean over all rows of equal x; error bars are standard errors, if there are any.
+def add_curve(axes, table: pd.DataFrame, y: str, index: int, label: str, scale: float = 1) -> None:
+    """Plots y over the interval, the mean over all rows of one; error bars are standard errors, if any.
 
-    The values of x become the axis's marks.
+    The intervals become the axis's marks.
 
     Args:
         index: number of the curve; every one has another colour, marker or line.
     """
-    curve = over_seeds(table, x, y)
+    curve = over_seeds(table, _X, y)
     axes.errorbar(
-        curve[x],
+        curve[_X],
         scale * curve["mean"],
         yerr=scale * curve["error"] if curve["error"].notna().any() else None,
         linestyle=_LINES[index // len(COLOURS) % len(_LINES)],
@@ -54,13 +55,13 @@ def add_curve(axes, table: pd.DataFrame, x: str, y: str, index: int, label: str,
         label=label,
         **series_style(index),
     )
-    axes.set_xticks(curve[x])
+    axes.set_xticks(curve[_X])
 
 
 def add_model_curves(axes, table: pd.DataFrame, models: Sequence[str], y: str) -> None:
     """One curve for each of the models: y in percent over the interval."""
     for index, model in enumerate(models):
-        add_curve(axes, table[table.model == model], "interval_frames", y, index, model, scale=100)
+        add_curve(axes, table[table.model == model], y, index, model, scale=100)
 
 
 def add_legend(figure, axes) -> None:

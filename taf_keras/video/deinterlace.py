@@ -29,8 +29,9 @@ def deinterlaced(
 ) -> Iterator[tuple[float, np.ndarray | None, bool]]:
     """(time in ms from the first frame, BGR image where it is wanted, False) of each frame, by bwdif.
 
-    There are as many frames as the video has: one of each pair of fields. They are turned as the video's
-    display matrix says, as OpenCV does by itself.
+    There is one frame of each pair of fields. A packet that cannot be decoded has none, as with OpenCV, and
+    the frames after it are counted on without a gap. Frames are turned as the video's display matrix says, as
+    OpenCV does by itself.
     """
     with _opened(video) as container:
         stream = container.streams.video[0]
