@@ -36,7 +36,7 @@ from taf_keras.label_formats.class_files import FORM, read_class_file
 from taf_keras.label_formats.detect import FORMATS, detected, read_export
 from taf_keras.label_formats.open_export import opened
 from taf_keras.label_formats.pictures import composed
-from taf_keras.sizes import parse_size
+from taf_keras.sizes import size_option
 from taf_keras.video.quiet import quiet_decoders
 
 
@@ -135,11 +135,7 @@ def _options(arguments: list[str] | None) -> Namespace:
     )
     if options.frames is not None:
         require(options.frames.is_dir(), f"--frames={options.frames}: is no folder")
-    if options.image_size is not None:
-        try:
-            options.image_size = parse_size(options.image_size)
-        except ValueError as error:
-            raise UserError(f"--image_size={error}") from None
+    options.image_size = size_option("image_size", options.image_size, parser.error)
     return options
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
+from functools import partial
 
 from taf_keras.config import DataConfig
-from taf_keras.errors import UserError
+from taf_keras.errors import require
 from taf_keras.settings import text_of
-from taf_keras.sizes import Size, parse_size
+from taf_keras.sizes import Size, size_option
 
 
 def add_data_options(options: ArgumentParser, *names: str, **changed: dict) -> None:
@@ -29,11 +30,8 @@ def data_config(options: Namespace) -> DataConfig:
     return DataConfig(**{name: value for name, value in vars(options).items() if name in names})
 
 
-def _size(text: str) -> Size:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise UserError(f"--image_size={error}") from None
+def _size(text: str) -> Size | None:
+    return size_option("image_size", text, partial(require, False))
 
 
 _READERS = {"image_size": _size}
