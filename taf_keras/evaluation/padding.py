@@ -23,7 +23,7 @@ def padded(segment: Segment, remedy: str) -> Segment:
     and on the right; nothing of it is in what is returned.
 
     Raises: UserError, when it is called, for a size that does not fit with a border either; it ends with the
-        `remedy`.
+        `remedy`. That memory is short is raised as it is.
 
     Example:
         >>> def halved(images):
@@ -68,6 +68,8 @@ def _checked(segment: Segment, images: np.ndarray):
     except UserError:
         raise
     except Exception as error:  # TensorFlow and ONNX Runtime have one each
+        if type(error).__name__ == "ResourceExhaustedError":  # by name: it may run without TensorFlow
+            raise
         raise _Unfit(first_line(error)) from None
     if found.shape[:3] != images.shape[:3]:  # LiteRT joins what does not fit
         raise _Unfit(f"its labels have {size_text(found.shape[1:3])} px")

@@ -86,19 +86,19 @@ def evaluate(
         source = Path(checkpoint) if checkpoint else reported_checkpoint(run)
         model = load_network(config, classes.names, source)
         labels_of, probabilities_of = network_predictor, network_probabilities
-    needs_memory = out_of_memory("give a smaller --eval_batch_size" + " or smaller --scales" * several)
     if flip or scales != (1.0,):
-        probabilities = padded(needs_memory(probabilities_of(model)), "give other --scales")
+        probabilities = padded(probabilities_of(model), "give other --scales")
         predict = multi_scale_predictor(probabilities, scales, flip)
     else:
-        predict = padded(needs_memory(labels_of(model)), "give a split whose frames the network takes")
+        predict = padded(labels_of(model), "give a split whose frames the network takes")
 
     clips = load_checked(data, split or evaluation_split(data), threads=runtime.threads)
     folder = Path(output_dir) if output_dir else run.folder / "evaluation" / clips.name
     with writes(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write = label_id_writer(folder / "label_ids", clips, classes) if save_label_ids else None
-    with Progress(f"evaluating {clips.name}") as progress:
+    remedy = "give a smaller --eval_batch_size" + " or smaller --scales" * several
+    with Progress(f"evaluating {clips.name}") as progress, out_of_memory(remedy):
         results, matrices = evaluate_split(
             predict, clips, data.image_size, runtime.threads, progress, runtime.eval_batch_size, write
         )

@@ -26,6 +26,11 @@ class FinishedArm:
         return _settings(self.runs[0])
 
 
+def named_runs(arms: Iterable[FinishedArm]) -> list[tuple[str, Run]]:
+    """(name of its arm, run) of each, arm after arm."""
+    return [(arm.name, run) for arm in arms for run in arm.runs]
+
+
 def by_arm(runs: Iterable[Run]) -> dict[tuple[Config, int], list[Run]]:
     """{(settings, n): runs}, in their order. A seed that is there once more is in group n = 1, and so on:
     two versions of a program, say, have equal settings and must not be averaged.

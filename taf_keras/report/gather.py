@@ -11,7 +11,7 @@ import pandas as pd
 
 from taf_keras.errors import UserError
 from taf_keras.experiments.comparison import results_of
-from taf_keras.experiments.grouping import FinishedArm, by_arm
+from taf_keras.experiments.grouping import FinishedArm, by_arm, named_runs
 from taf_keras.run_flags import frames_seen
 from taf_keras.storage.run import Run
 
@@ -28,7 +28,7 @@ class Experiment:
     @property
     def results(self) -> pd.DataFrame:
         """Of its runs, as `comparison.compare` wants them."""
-        return results_of((arm.name, run) for arm in self.arms for run in arm.runs)
+        return results_of(named_runs(self.arms))
 
 
 def gather(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from taf_keras.experiments.comparison import uneven_classes
+from taf_keras.experiments.grouping import named_runs
 from taf_keras.experiments.same_data import uneven_training
 from taf_keras.files import write_bytes, writes
 from taf_keras.pages.environment import environment
@@ -63,7 +64,7 @@ def _experiment(experiment: Experiment) -> tuple[dict, list[str]]:
             for metric, label in LABELS.items()
         ],
         "weights": weights(experiment),
-        "uneven": [uneven_classes(experiment.results), uneven_training(_named(experiment))],
+        "uneven": [uneven_classes(experiment.results), uneven_training(named_runs(experiment.arms))],
         "class_iou": classes(experiment, "per_class_iou"),
         "class_accuracy": classes(experiment, "per_class_accuracy"),
         "curves": [chart for column, chart in charts.items() if "/" not in column],
@@ -75,10 +76,6 @@ def _experiment(experiment: Experiment) -> tuple[dict, list[str]]:
         "runs": [(arm, *_run(run)) for arm, runs in by_arm for run in runs],
     }
     return found, list(chain(*damaged))
-
-
-def _named(experiment: Experiment) -> list[tuple[str, Run]]:
-    return [(arm.name, run) for arm in experiment.arms for run in arm.runs]
 
 
 def _examples(runs: Iterable[Run]) -> tuple[int, list[dict]] | None:

@@ -16,6 +16,7 @@ from taf_keras.evaluation.branches import BranchedNetwork
 from taf_keras.evaluation.charts import log_picture, save_chart
 from taf_keras.evaluation.network import load_network, reported_checkpoint
 from taf_keras.experiments.comparison import uneven_classes
+from taf_keras.experiments.grouping import named_runs
 from taf_keras.experiments.same_data import uneven_training
 from taf_keras.files import writes
 from taf_keras.progress import Progress
@@ -93,7 +94,7 @@ def run_study(
         require(len(arms) > 1, one)
     else:
         require(expression is None, f"--group_by={group_by}: --study={study} has no groups of clips")
-    named = [(arm.name, run) for arm in arms for run in arm.runs]
+    named = named_runs(arms)
     runs = [run for _, run in named]
     _check_branch(study, branch, runs)
     if warning := uneven_training(named):

@@ -57,10 +57,9 @@ def view(
     run.check_classes(classes.names)
     source = reported_checkpoint(run)
     clips = load_checked(data, split or evaluation_split(data), threads=config.runtime.threads)
-    needs_memory = out_of_memory("smaller images need less")
-    labels = needs_memory(network_predictor(load_network(config, classes.names, source)))
-    predict = padded(labels, "give another --split")
-    with Progress(f"evaluating {clips.name}") as progress:
+    network = load_network(config, classes.names, source)
+    predict = padded(network_predictor(network), "give another --split")
+    with Progress(f"evaluating {clips.name}") as progress, out_of_memory("smaller images need less"):
         matrices = _confusion_matrices(predict, clips, data.image_size, progress)
     positions, which = chosen_clips(_pixel_accuracy(matrices), max_clips)
     if not positions:

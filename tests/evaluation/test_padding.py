@@ -5,9 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from taf_keras.config import Config, DataConfig, ModelConfig, RuntimeConfig, TAFConfig, TrainingConfig
 from taf_keras.datasets.load import load_split
+from taf_keras.devices import out_of_memory
 from taf_keras.errors import UserError
 from taf_keras.evaluation.evaluate import confusion_matrix, metrics
 from taf_keras.evaluation.network import load_network, reported_checkpoint
@@ -81,6 +83,17 @@ def test_what_is_wrong_with_the_predictions_is_said_as_it_is():
 
     with pytest.raises(UserError, match=r"^not finite$"):
         padded(diverged, "none")(np.zeros((1, 30, 40, 3), np.uint8))
+
+
+def test_that_memory_is_short_is_no_matter_of_the_size():
+    def exhausted(images):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with (
+        pytest.raises(UserError, match=r"^the device has no memory left: eat less$"),
+        out_of_memory("eat less"),
+    ):
+        padded(exhausted, "none")(np.zeros((1, 30, 40, 3), np.uint8))
 
 
 @pytest.fixture
